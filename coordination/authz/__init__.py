@@ -1,0 +1,1 @@
+"""Who may do what. Knows no feature: rules work on scope attributes alone."""

@@ -1,0 +1,36 @@
+"""Every action a person or the system may attempt, `<feature>.<verb>`; kept in alphabetical order."""
+
+from enum import StrEnum
+
+
+class Action(StrEnum):
+    """What `uow.authorize` and `visible` are asked about."""
+
+    ACCOUNT_SIGN_IN = "account.sign_in"
+    ACTIVITY_PLAN = "activity.plan"
+    ACTIVITY_READ = "activity.read"
+    AGENDA_READ = "agenda.read"
+    ATTENDANCE_TAKE = "attendance.take"
+    AUDIT_READ = "audit.read"
+    BOOKING_DECIDE = "booking.decide"
+    BOOKING_READ = "booking.read"
+    BOOKING_REQUEST = "booking.request"
+    BOOKING_WITHDRAW = "booking.withdraw"
+    CLASS_READ = "class.read"
+    CONSENT_ANSWER = "consent.answer"
+    CONSENT_READ = "consent.read"
+    ENROLMENT_CLASS = "enrolment.class"
+    ENROLMENT_READ = "enrolment.read"
+    FEED_MANAGE = "feed.manage"
+    LANGUAGE_CHOOSE = "language.choose"
+    NOTICE_ACKNOWLEDGE = "notice.acknowledge"
+    NOTICE_READ = "notice.read"
+    NOTICE_SEND = "notice.send"
+    PARTNER_MANAGE = "partner.manage"
+    PERSON_READ = "person.read"
+    RESOURCE_MANAGE = "resource.manage"
+    RESOURCE_READ = "resource.read"
+    ROSTER_IMPORT = "roster.import"
+    SHIFT_READ = "shift.read"
+    SHIFT_TAKE = "shift.take"
+    SYSTEM_RUN = "system.run"

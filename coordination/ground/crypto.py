@@ -1,0 +1,85 @@
+"""Phones and e-mails at rest: AES-256-GCM with a keyed blind index for look-up.
+
+The key comes from the settings and is set once by a composition root. Must not log anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import secrets
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_NONCE = 12
+_VERSION = b"\x01"
+_root: bytes | None = None
+
+# Crockford's alphabet: no I, L, O, U, so that a code can be read aloud.
+ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CONFUSED = str.maketrans({"I": "1", "L": "1", "O": "0", "U": "V", "-": "", " ": ""})
+
+
+def use_key(secret: str) -> None:
+    """Set the field key (any string of 16 characters or more); derived keys are made from it."""
+    global _root
+    if len(secret) < 16:
+        raise ValueError("FIELD_KEY must have at least 16 characters")
+    _root = hashlib.sha256(secret.encode()).digest()
+    _derived.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def _derived(purpose: str) -> bytes:
+    if _root is None:
+        raise RuntimeError("the field key has not been set; call crypto.use_key first")
+    return hmac.new(_root, purpose.encode(), hashlib.sha256).digest()
+
+
+@lru_cache(maxsize=2)
+def _aead(key: bytes) -> AESGCM:
+    return AESGCM(key)
+
+
+def encrypt(plain: str, context: str) -> bytes:
+    """Version byte + nonce + ciphertext; `context` (e.g. ``contact_point.value``) is bound as AAD."""
+    nonce = os.urandom(_NONCE)
+    sealed = _aead(_derived("field")).encrypt(nonce, plain.encode(), context.encode())
+    return _VERSION + nonce + sealed
+
+
+def decrypt(sealed: bytes, context: str) -> str:
+    """The text behind `sealed`; raises `cryptography.exceptions.InvalidTag` if moved or altered."""
+    body = bytes(sealed)
+    return (
+        _aead(_derived("field"))
+        .decrypt(body[1 : 1 + _NONCE], body[1 + _NONCE :], context.encode())
+        .decode()
+    )
+
+
+def blind_index(plain: str) -> bytes:
+    """A keyed hash by which a normalised phone or e-mail can be found (32 bytes)."""
+    return hmac.new(_derived("index"), plain.encode(), hashlib.sha256).digest()
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a secret code or feed token (32 bytes, keyed)."""
+    return hmac.new(_derived("token"), token.encode(), hashlib.sha256).digest()
+
+
+def new_token() -> str:
+    """A feed or session secret: 256 bits, URL-safe."""
+    return secrets.token_urlsafe(32)
+
+
+def new_code(length: int = 10) -> str:
+    """A code that a person may type or read aloud, e.g. ``7K3QX9MD2F`` (5 bits a character)."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(length))
+
+
+def normal_code(typed: str) -> str:
+    """A typed code with case, dashes, spaces and look-alikes folded."""
+    return typed.strip().upper().translate(_CONFUSED)

@@ -1,0 +1,1 @@
+"""Event to messages, agenda, reminders and audit; same transaction, rows only."""
