@@ -55,9 +55,18 @@ def _plain(key: str, value: object) -> Any:
 class Trail:
     """Collects what a session flushes and writes it as audit lines."""
 
-    def __init__(self, session: Session, actor_id: int | None, actor: str, now: datetime) -> None:
-        self.session, self.actor_id, self.actor, self.now = session, actor_id, actor, now
-        self._pending: list[tuple[str, Any, dict[str, Any] | None, dict[str, Any] | None]] = []
+    def __init__(
+        self, session: Session, actor_id: int | None, actor: str, now: datetime
+    ) -> None:
+        self.session, self.actor_id, self.actor, self.now = (
+            session,
+            actor_id,
+            actor,
+            now,
+        )
+        self._pending: list[
+            tuple[str, Any, dict[str, Any] | None, dict[str, Any] | None]
+        ] = []
         event.listen(session, "before_flush", self._collect)
 
     def close(self) -> None:
@@ -98,7 +107,9 @@ class Trail:
                     for a in inspect(row).mapper.column_attrs
                     if getattr(row, a.key, None) is not None
                 }
-            self.line(action, row.__tablename__, getattr(row, "id", None), before, after)
+            self.line(
+                action, row.__tablename__, getattr(row, "id", None), before, after
+            )
 
     def line(
         self,

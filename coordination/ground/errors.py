@@ -34,7 +34,10 @@ class NotFound(CoordinationError):
     """Not there, or not for this actor: the two are indistinguishable on purpose."""
 
     status, code = 404, "not_found"
-    default = Text("没有找到该内容，可能已被移除。", "We could not find this; it may have been removed.")
+    default = Text(
+        "没有找到该内容，可能已被移除。",
+        "We could not find this; it may have been removed.",
+    )
 
 
 class Forbidden(CoordinationError):
@@ -55,7 +58,9 @@ class Conflict(CoordinationError):
     """The state of the world forbids it."""
 
     status, code = 409, "conflict"
-    default = Text("内容已发生变化，请刷新后重试。", "Something has changed; reload and try again.")
+    default = Text(
+        "内容已发生变化，请刷新后重试。", "Something has changed; reload and try again."
+    )
 
 
 class SlotTaken(Conflict):
@@ -63,7 +68,8 @@ class SlotTaken(Conflict):
 
     code = "slot_taken"
     default = Text(
-        "该时段已被预约，请选择其他时间。", "This time has been taken; please choose another."
+        "该时段已被预约，请选择其他时间。",
+        "This time has been taken; please choose another.",
     )
 
 
@@ -91,4 +97,6 @@ class TooMany(CoordinationError):
     """Throttled."""
 
     status, code = 429, "too_many"
-    default = Text("尝试次数过多，请稍后再试。", "Too many attempts; please try again later.")
+    default = Text(
+        "尝试次数过多，请稍后再试。", "Too many attempts; please try again later."
+    )

@@ -39,7 +39,10 @@ def clean(value: str, *, lines: bool = False) -> str:
         c
         for c in unicodedata.normalize("NFC", value)
         if (lines and c == "\n")
-        or (unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp"} and c not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+        or (
+            unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp"}
+            and c not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+        )
     )
     return kept.strip()
 

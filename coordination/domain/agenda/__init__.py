@@ -1,0 +1,1 @@
+"""Calendar entries: a projection kept by reactions; audiences and feed tokens."""

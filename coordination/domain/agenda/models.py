@@ -1,0 +1,112 @@
+"""The calendar projection: what stands in whose calendar.
+
+Kept by reactions only. A feed reads these tables and no others.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from coordination.ground.orm import Base, Row
+
+
+class CalendarEntry(Row, Base):
+    """日历条目: one thing in time, with its UID and SEQUENCE for ever."""
+
+    __tablename__ = "calendar_entry"
+    uid: Mapped[str] = mapped_column(unique=True)
+    subject_type: Mapped[str]
+    subject_id: Mapped[int]
+    category: Mapped[str]
+    sequence: Mapped[int] = mapped_column(server_default="0")
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    all_day: Mapped[bool] = mapped_column(server_default=text("false"))
+    status: Mapped[str] = mapped_column(server_default="confirmed")
+    summary_zh: Mapped[str]
+    summary_en: Mapped[str]
+    location_zh: Mapped[str] = mapped_column(server_default="")
+    location_en: Mapped[str] = mapped_column(server_default="")
+    description_zh: Mapped[str] = mapped_column(server_default="")
+    description_en: Mapped[str] = mapped_column(server_default="")
+    last_modified: Mapped[datetime]
+    cancelled_at: Mapped[datetime | None]
+    # the VEVENT as bytes, rendered once in the transaction that changed it
+    fragment_zh: Mapped[bytes] = mapped_column(LargeBinary)
+    fragment_en: Mapped[bytes] = mapped_column(LargeBinary)
+
+    __table_args__ = (
+        UniqueConstraint("subject_type", "subject_id"),
+        Index("ix_calendar_entry_starts_at", "starts_at"),
+        CheckConstraint(
+            "status in ('confirmed','tentative','cancelled')", name="status"
+        ),
+        CheckConstraint("ends_at > starts_at", name="span"),
+    )
+
+
+class EntryAudience(Row, Base):
+    """受众: whom an entry concerns: a child, class, person, school, resource or the district."""
+
+    __tablename__ = "entry_audience"
+    entry_id: Mapped[int] = mapped_column(
+        ForeignKey("calendar_entry.id", ondelete="CASCADE")
+    )
+    kind: Mapped[str]
+    audience_id: Mapped[int]
+
+    __table_args__ = (
+        UniqueConstraint("kind", "audience_id", "entry_id"),
+        Index("ix_entry_audience_entry", "entry_id"),
+        CheckConstraint(
+            "kind in ('child','class','person','school','resource','district')",
+            name="kind",
+        ),
+    )
+
+
+class FeedVersion(Base):
+    """受众版本: rises with every change that concerns the audience; feeds' ETags come from it."""
+
+    __tablename__ = "feed_version"
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    audience_id: Mapped[int] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(server_default="1")
+    changed_at: Mapped[datetime]
+
+
+class FeedToken(Row, Base):
+    """日历订阅: a secret address of one feed; only its hash is kept."""
+
+    __tablename__ = "feed_token"
+    owner_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    scope: Mapped[str]
+    # the class, school or resource; null for the owner's own family, teacher or volunteer feed
+    scope_id: Mapped[int | None]
+    name: Mapped[str]
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    language: Mapped[str] = mapped_column(server_default="zh")
+    options: Mapped[dict[str, str]] = mapped_column(JSONB, server_default=text("'{}'"))
+    revoked_at: Mapped[datetime | None]
+    last_fetched_at: Mapped[datetime | None]
+    last_client: Mapped[str | None]
+
+    __scope__ = {"person": "owner_id"}
+    __table_args__ = (
+        CheckConstraint(
+            "scope in ('family','child','teacher','class','volunteer','resource','school',"
+            "'district')",
+            name="scope",
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Resources, opening rules, bookings and their occurrences."""

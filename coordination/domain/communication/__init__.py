@@ -1,0 +1,1 @@
+"""Notices, audience, acknowledgement."""

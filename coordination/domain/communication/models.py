@@ -1,0 +1,60 @@
+"""Tables of notices and who received them, per guardian."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import BigInteger
+
+from coordination.ground.orm import Base, Row
+
+
+class Notice(Row, Base):
+    """通知: one message of a school to the guardians of one or several classes, in two languages."""
+
+    __tablename__ = "notice"
+    school_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
+    class_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    # set when all classes of the notice have one: lets the class teacher read it
+    class_id: Mapped[int | None] = mapped_column(ForeignKey("class_group.id"))
+    sender_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    draft_key: Mapped[str] = mapped_column(unique=True)
+    title_zh: Mapped[str]
+    title_en: Mapped[str]
+    body_zh: Mapped[str]
+    body_en: Mapped[str]
+    level: Mapped[str]
+    state: Mapped[str]
+    due_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+
+    __scope__ = {"school": "school_id", "class": "class_id", "person": "sender_id"}
+    __table_args__ = (
+        CheckConstraint("level in ('info','confirm')", name="level"),
+        CheckConstraint("state in ('draft','sent','cancelled')", name="state"),
+    )
+
+
+class NoticeRecipient(Row, Base):
+    """收件人: one guardian of a notice; read and confirmed are theirs, delivery is the outbox's."""
+
+    __tablename__ = "notice_recipient"
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notice.id"))
+    guardian_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    child_ids: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    household_key: Mapped[str]
+    language: Mapped[str]
+    # the guardian whose phone carries the message for the whole household; own id if told directly
+    told_via_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    skip_reason: Mapped[str | None]
+    read_at: Mapped[datetime | None]
+    confirmed_at: Mapped[datetime | None]
+    nudges: Mapped[int] = mapped_column(server_default="0")
+
+    __scope__ = {"person": "guardian_id"}
+    __table_args__ = (
+        Index("uq_notice_recipient", "notice_id", "guardian_id", unique=True),
+    )

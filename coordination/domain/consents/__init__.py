@@ -1,0 +1,1 @@
+"""Consent requests and answers."""

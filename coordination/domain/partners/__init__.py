@@ -1,0 +1,1 @@
+"""Community bodies and practice bases: vetting and documents."""

@@ -1,0 +1,1 @@
+"""Persons, organisations, classes, guardianship and the roster import."""

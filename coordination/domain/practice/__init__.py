@@ -1,0 +1,1 @@
+"""Practice-base activities: sessions, enrolment, attendance."""

@@ -1,0 +1,160 @@
+"""Tables of practice-base activities: activity (what), session (when, where), enrolment (who)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, func, text
+from sqlalchemy.dialects.postgresql import ARRAY, ExcludeConstraint, Range
+from sqlalchemy.orm import Mapped, mapped_column
+
+from coordination.ground.constraints import explain
+from coordination.ground.errors import Conflict, Full
+from coordination.ground.orm import Base, Row
+from coordination.ground.text import Text
+
+
+class Activity(Row, Base):
+    """活动: what is offered at a practice base, apart from when."""
+
+    __tablename__ = "activity"
+    type: Mapped[str]
+    title_zh: Mapped[str]
+    title_en: Mapped[str]
+    purpose_zh: Mapped[str] = mapped_column(server_default="")
+    purpose_en: Mapped[str] = mapped_column(server_default="")
+    bring_zh: Mapped[str] = mapped_column(server_default="")
+    bring_en: Mapped[str] = mapped_column(server_default="")
+    organiser_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    base_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
+    grades: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    state: Mapped[str] = mapped_column(server_default="draft")
+    created_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+
+    __scope__ = {"owner": "base_id"}
+    __table_args__ = (
+        CheckConstraint(
+            "type in ('inquiry','service','design','career','labour','study_travel','volunteer')",
+            name="type",
+        ),
+        CheckConstraint(
+            "state in ('draft','published','finished','cancelled')", name="state"
+        ),
+    )
+
+
+class PracticeSession(Row, Base):
+    """场次: one run of an activity. Everything hangs on it.
+
+    `taken` counts enrolled and offered places; the CHECK forbids overfilling under any concurrency.
+    """
+
+    __tablename__ = "practice_session"
+    activity_id: Mapped[int] = mapped_column(ForeignKey("activity.id"), index=True)
+    base_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    return_at: Mapped[datetime]
+    meeting_point_zh: Mapped[str]
+    meeting_point_en: Mapped[str]
+    place_zh: Mapped[str]
+    place_en: Mapped[str]
+    capacity: Mapped[int]
+    taken: Mapped[int] = mapped_column(server_default="0")
+    signup_until: Mapped[datetime]
+    waitlist: Mapped[bool] = mapped_column(server_default=text("true"))
+    state: Mapped[str] = mapped_column(server_default="open")
+    cancel_reason: Mapped[str | None]
+
+    __scope__ = {"owner": "base_id"}
+    __table_args__ = (
+        CheckConstraint("taken >= 0 and taken <= capacity", name="capacity"),
+        CheckConstraint("ends_at > starts_at and return_at >= ends_at", name="span"),
+        CheckConstraint(
+            "state in ('planned','open','closed','ready','departed','on_site','returned',"
+            "'closed_out','cancelled','aborted')",
+            name="state",
+        ),
+        Index("ix_practice_session_starts_at", "starts_at"),
+    )
+
+
+class ClassEnrolment(Row, Base):
+    """班级报名: a class signed up by its teacher, with adults and needs (B41)."""
+
+    __tablename__ = "class_enrolment"
+    session_id: Mapped[int] = mapped_column(
+        ForeignKey("practice_session.id"), index=True
+    )
+    class_id: Mapped[int] = mapped_column(ForeignKey("class_group.id"), index=True)
+    school_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
+    signed_up_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    adults: Mapped[int] = mapped_column(SmallInteger)
+    needs: Mapped[str] = mapped_column(server_default="")
+
+    __scope__ = {"class": "class_id", "school": "school_id"}
+    __table_args__ = (
+        Index("uq_class_enrolment", "session_id", "class_id", unique=True),
+    )
+
+
+class Enrolment(Row, Base):
+    """报名: one child in one session. `position` orders the waiting list (候补)."""
+
+    __tablename__ = "enrolment"
+    session_id: Mapped[int] = mapped_column(
+        ForeignKey("practice_session.id"), index=True
+    )
+    child_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    class_id: Mapped[int] = mapped_column(ForeignKey("class_group.id"), index=True)
+    school_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
+    during: Mapped[Range[datetime]]
+    state: Mapped[str]
+    position: Mapped[int | None]
+    reason: Mapped[str | None]
+
+    __scope__ = {"child": "child_id", "class": "class_id", "school": "school_id"}
+    __table_args__ = (
+        Index("uq_enrolment_child", "session_id", "child_id", unique=True),
+        CheckConstraint(
+            "state in ('waiting','offered','enrolled','cleared','attended','absent','excused',"
+            "'lapsed','refused','withdrawn','cancelled')",
+            name="state",
+        ),
+        ExcludeConstraint(
+            (func.int8range(text("child_id"), text("child_id"), text("'[]'")), "&&"),
+            ("during", "&&"),
+            where=text("state in ('offered','enrolled','cleared','attended')"),
+            using="gist",
+            name="ex_enrolment_one_place_at_a_time",
+        ),
+    )
+
+
+class Attendance(Row, Base):
+    """考勤: whether an enrolled child was there."""
+
+    __tablename__ = "attendance"
+    enrolment_id: Mapped[int] = mapped_column(ForeignKey("enrolment.id"), unique=True)
+    status: Mapped[str]
+    marked_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    marked_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint(
+            "status in ('present','absent','late','left_early')", name="status"
+        ),
+    )
+
+
+explain("ck_practice_session_capacity", Full)
+explain(
+    "ex_enrolment_one_place_at_a_time",
+    lambda: Conflict(
+        Text(
+            "有学生在同一时间已参加另一场活动，不能重复报名。",
+            "A child is already enrolled in another session at that time.",
+        ),
+        code="child_clash",
+    ),
+)

@@ -1,0 +1,25 @@
+"""Imports every feature's tables, so that the metadata is complete (migrations, tests, seed)."""
+
+from coordination.domain.agenda import models as agenda
+from coordination.domain.bookings import models as bookings
+from coordination.domain.communication import models as communication
+from coordination.domain.consents import models as consents
+from coordination.domain.partners import models as partners
+from coordination.domain.people import models as people
+from coordination.domain.practice import models as practice
+from coordination.domain.volunteering import models as volunteering
+from coordination.ground import audit
+from coordination.ground.orm import Base
+
+metadata = Base.metadata
+ALL = (
+    agenda,
+    audit,
+    bookings,
+    communication,
+    consents,
+    partners,
+    people,
+    practice,
+    volunteering,
+)

@@ -1,0 +1,1 @@
+"""Shift needs and assignments."""
