@@ -1,0 +1,141 @@
+"""The only reader and writer of phone numbers and e-mail addresses.
+
+Values are encrypted at rest; look-up goes through the keyed blind index; everybody else sees masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from coordination.domain.people.models import ContactPoint
+from coordination.ground import crypto
+from coordination.ground.errors import Invalid
+from coordination.ground.phones import mask_email, mask_phone, normal_phone
+from coordination.ground.text import Text
+
+_CONTEXT = {"phone": "contact_point.phone", "email": "contact_point.email"}
+
+
+def sealed(kind: str, normal: str) -> tuple[bytes, bytes, str]:
+    """(ciphertext, blind index, mask) of a normalised phone or e-mail; for bulk writers."""
+    mask = mask_phone(normal) if kind == "phone" else mask_email(normal)
+    return crypto.encrypt(normal, _CONTEXT[kind]), crypto.blind_index(normal), mask
+
+
+def set_phone(
+    session: Session, person_id: int, typed: str, *, batch_id: int | None = None
+) -> ContactPoint:
+    """Give a person a phone (added if new); Invalid names the reason if it is none."""
+    normal = normal_phone(typed)
+    if normal is None:
+        raise Invalid(
+            fields={
+                "phone": Text(
+                    "手机号无效，请填写 11 位手机号码。",
+                    "This is not a valid mobile number; enter all of its digits.",
+                )
+            }
+        )
+    return _set(session, person_id, "phone", normal, batch_id)
+
+
+def set_email(
+    session: Session, person_id: int, address: str, *, batch_id: int | None = None
+) -> ContactPoint:
+    """Give a person an e-mail address (already checked for shape)."""
+    return _set(session, person_id, "email", address.strip().lower(), batch_id)
+
+
+def _set(
+    session: Session, person_id: int, kind: str, normal: str, batch_id: int | None
+) -> ContactPoint:
+    index = crypto.blind_index(normal)
+    known = session.scalar(
+        select(ContactPoint).where(
+            ContactPoint.person_id == person_id,
+            ContactPoint.kind == kind,
+            ContactPoint.value_index == index,
+        )
+    )
+    if known is not None:
+        return known
+    value, index, mask = sealed(kind, normal)
+    point = ContactPoint(
+        person_id=person_id,
+        kind=kind,
+        value_enc=value,
+        value_index=index,
+        mask=mask,
+        batch_id=batch_id,
+    )
+    session.add(point)
+    session.flush()  # callers use the id and the unique key at once
+    return point
+
+
+def phones_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:
+    """Usable phone (E.164) per person; the newest one that is not suppressed."""
+    return _values(session, person_ids, "phone")
+
+
+def emails_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:
+    """Usable e-mail address per person."""
+    return _values(session, person_ids, "email")
+
+
+def _values(session: Session, person_ids: Collection[int], kind: str) -> dict[int, str]:
+    rows = session.execute(
+        select(ContactPoint.person_id, ContactPoint.value_enc)
+        .where(
+            ContactPoint.person_id.in_(person_ids),
+            ContactPoint.kind == kind,
+            ContactPoint.suppressed_at.is_(None),
+        )
+        .order_by(ContactPoint.id)
+    )
+    return {person: crypto.decrypt(value, _CONTEXT[kind]) for person, value in rows}
+
+
+def masks_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:
+    """Masked phone per person, for screens."""
+    rows = session.execute(
+        select(ContactPoint.person_id, ContactPoint.mask)
+        .where(ContactPoint.person_id.in_(person_ids), ContactPoint.kind == "phone")
+        .order_by(ContactPoint.id)
+    )
+    return {person: mask for person, mask in rows}
+
+
+def persons_by_phone(session: Session, normal: str) -> list[int]:
+    """Persons who hold this phone (E.164), oldest first; several if a family shares it."""
+    return list(
+        session.scalars(
+            select(ContactPoint.person_id)
+            .where(
+                ContactPoint.kind == "phone",
+                ContactPoint.value_index == crypto.blind_index(normal),
+            )
+            .order_by(ContactPoint.person_id)
+        )
+    )
+
+
+def person_by_phone(session: Session, normal: str) -> int | None:
+    """The first person who holds this phone."""
+    found = persons_by_phone(session, normal)
+    return found[0] if found else None
+
+
+def suppress(session: Session, person_id: int, reason: str, now: datetime) -> None:
+    """Stop using a person's phones (opted out, or the number is bad)."""
+    points = session.scalars(
+        select(ContactPoint).where(
+            ContactPoint.person_id == person_id, ContactPoint.kind == "phone"
+        )
+    )
+    for point in points:
+        point.suppressed_at, point.suppressed_reason = now, reason
