@@ -65,7 +65,7 @@ def day_kind(day: date, overrides: Overrides | None = None) -> Day:
     if given is not None:
         return Day(day, DayKind(given), provisional=False, overridden=True)
     year = _year(day.year)
-    provisional = day.year > published_until()
+    provisional = not _FIRST_YEAR <= day.year <= published_until()
     weekend = day.weekday() >= SATURDAY
     if name := year.holidays.get(day):
         return Day(day, DayKind.HOLIDAY, provisional, name)
