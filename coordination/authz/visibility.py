@@ -14,7 +14,7 @@ from coordination.ground.orm import Base
 M = TypeVar("M", bound=Base)
 
 
-def visible(model: type[M], actor: Actor, action: Action) -> Select[tuple[M]]:
+def visible(model: type[M], actor: Actor, action: Action) -> Select[M]:
     """Rows of `model` to which `actor` may do `action`."""
     return select(model).where(POLICY[action].where(actor, model))
 

@@ -49,20 +49,20 @@ class CalendarEntry(Row, Base):
     __table_args__ = (
         UniqueConstraint("subject_type", "subject_id"),
         Index("ix_calendar_entry_starts_at", "starts_at"),
-        CheckConstraint(
-            "status in ('confirmed','tentative','cancelled')", name="status"
-        ),
+        CheckConstraint("status in ('confirmed','tentative','cancelled')", name="status"),
         CheckConstraint("ends_at > starts_at", name="span"),
     )
 
 
 class EntryAudience(Row, Base):
-    """受众: whom an entry concerns: a child, class, person, school, resource or the district."""
+    """受众: whom an entry concerns: a child, class, person, school, resource or the district.
+
+    ``class`` stands in the families' calendars too; ``class_staff`` in the class's and its
+    teacher's only (a session that some children of the class do not join).
+    """
 
     __tablename__ = "entry_audience"
-    entry_id: Mapped[int] = mapped_column(
-        ForeignKey("calendar_entry.id", ondelete="CASCADE")
-    )
+    entry_id: Mapped[int] = mapped_column(ForeignKey("calendar_entry.id", ondelete="CASCADE"))
     kind: Mapped[str]
     audience_id: Mapped[int]
 
@@ -70,7 +70,7 @@ class EntryAudience(Row, Base):
         UniqueConstraint("kind", "audience_id", "entry_id"),
         Index("ix_entry_audience_entry", "entry_id"),
         CheckConstraint(
-            "kind in ('child','class','person','school','resource','district')",
+            "kind in ('child','class','class_staff','person','school','resource','district')",
             name="kind",
         ),
     )

@@ -1,0 +1,21 @@
+"""What happens to feeds; the entries themselves follow other features' events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coordination.ground.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class FeedOpened(Event):
+    """A new secret address was made."""
+
+    token_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRevoked(Event):
+    """A secret address was closed."""
+
+    token_id: int

@@ -1,0 +1,195 @@
+"""Keeps calendar entries: stable UID, SEQUENCE that rises only with a real change, tombstones.
+
+Called by reactions inside the transaction of the change, so a feed can never disagree with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import case, delete, select
+from sqlalchemy.dialects.postgresql import insert
+
+from calendars import feed, revision
+from calendars.values import Entry, Status
+from coordination.domain.agenda.models import CalendarEntry, EntryAudience, FeedVersion
+from coordination.ground.text import LANGUAGES, Language, Text
+from coordination.ground.uow import UnitOfWork
+
+Audience = tuple[str, int]
+UID_HOST = "coordination"
+
+
+def put(
+    uow: UnitOfWork,
+    *,
+    subject_type: str,
+    subject_id: int,
+    category: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    summary: Text,
+    location: Text,
+    description: Text,
+    audiences: Iterable[Audience],
+    tentative: bool = False,
+) -> CalendarEntry:
+    """Write or revise the entry of a subject and the audiences it concerns (replaced as a whole)."""
+    row = _row_of(uow, subject_type, subject_id)
+    old = {lang: as_entry(row, lang) for lang in LANGUAGES} if row is not None else None
+    if row is None:
+        row = CalendarEntry(
+            uid=f"{subject_type}-{subject_id}@{UID_HOST}",
+            subject_type=subject_type,
+            subject_id=subject_id,
+            created_at=uow.now.replace(microsecond=0),
+            last_modified=uow.now.replace(microsecond=0),
+            sequence=0,
+            all_day=False,
+        )
+        uow.session.add(row)
+    row.category = category
+    row.starts_at, row.ends_at = starts_at, ends_at
+    row.status = "tentative" if tentative else "confirmed"
+    row.cancelled_at = None
+    row.summary_zh, row.summary_en = summary.zh, summary.en
+    row.location_zh, row.location_en = location.zh, location.en
+    row.description_zh, row.description_en = description.zh, description.en
+    changed = _render(uow, row, old)
+    before = {(a.kind, a.audience_id) for a in _audiences(uow, row)} if row.id else set()
+    uow.session.flush()  # the entry's id is needed for its audiences
+    wanted = set(audiences)
+    _write_audiences(uow, row, before, wanted)
+    touched = wanted | before if changed else wanted ^ before
+    _raise_versions(uow, touched)
+    return row
+
+
+def cancel(uow: UnitOfWork, *, subject_type: str, subject_id: int) -> None:
+    """Turn an entry into a tombstone (STATUS:CANCELLED); nothing happens if there is none."""
+    row = _row_of(uow, subject_type, subject_id)
+    if row is None or row.status == "cancelled":
+        return
+    old = {lang: as_entry(row, lang) for lang in LANGUAGES}
+    row.status, row.cancelled_at = "cancelled", uow.now
+    _render(uow, row, old)
+    _raise_versions(uow, {(a.kind, a.audience_id) for a in _audiences(uow, row)})
+
+
+def add_audience(
+    uow: UnitOfWork, *, subject_type: str, subject_id: int, audiences: Collection[Audience]
+) -> None:
+    """Let an existing entry also stand in the calendars of `audiences`."""
+    row = _row_of(uow, subject_type, subject_id)
+    if row is None:
+        return
+    before = {(a.kind, a.audience_id) for a in _audiences(uow, row)}
+    _write_audiences(uow, row, before, before | set(audiences))
+    _raise_versions(uow, set(audiences) - before)
+
+
+def remove_audience(
+    uow: UnitOfWork, *, subject_type: str, subject_id: int, audiences: Collection[Audience]
+) -> None:
+    """Take an entry out of the calendars of `audiences`."""
+    row = _row_of(uow, subject_type, subject_id)
+    if row is None:
+        return
+    before = {(a.kind, a.audience_id) for a in _audiences(uow, row)}
+    _write_audiences(uow, row, before, before - set(audiences))
+    _raise_versions(uow, before & set(audiences))
+
+
+def as_entry(row: CalendarEntry, language: Language) -> Entry:
+    """A stored entry as the calendar library knows it."""
+    zh = language == "zh"
+    return Entry(
+        uid=row.uid,
+        sequence=row.sequence,
+        summary=row.summary_zh if zh else row.summary_en,
+        description=row.description_zh if zh else row.description_en,
+        location=row.location_zh if zh else row.location_en,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        all_day=False,
+        status=cast(Status, row.status),
+        last_modified=row.last_modified,
+        created=row.created_at,
+        categories=(row.category,),
+        url=None,
+        geo=None,
+    )
+
+
+def _row_of(uow: UnitOfWork, subject_type: str, subject_id: int) -> CalendarEntry | None:
+    # locked: two changes of one subject must not both raise SEQUENCE from the same number
+    return uow.session.scalar(
+        select(CalendarEntry)
+        .where(CalendarEntry.subject_type == subject_type, CalendarEntry.subject_id == subject_id)
+        .with_for_update()
+    )
+
+
+def _render(uow: UnitOfWork, row: CalendarEntry, old: dict[Language, Entry] | None) -> bool:
+    """Revise and render both languages; whether any byte of the entry changed."""
+    fragments = {}
+    sequence, modified = row.sequence, row.last_modified
+    for language in LANGUAGES:
+        entry = as_entry(row, language)
+        if old is not None:
+            entry = revision.revise(old[language], entry, uow.now)
+        sequence = max(sequence, entry.sequence)
+        modified = max(modified, entry.last_modified)
+    row.sequence, row.last_modified = sequence, modified
+    for language in LANGUAGES:
+        fragments[language] = feed.render_entry(as_entry(row, language))
+    changed = row.fragment_zh != fragments["zh"] or row.fragment_en != fragments["en"]
+    row.fragment_zh, row.fragment_en = fragments["zh"], fragments["en"]
+    return changed
+
+
+def _audiences(uow: UnitOfWork, row: CalendarEntry) -> list[EntryAudience]:
+    return list(uow.session.scalars(select(EntryAudience).where(EntryAudience.entry_id == row.id)))
+
+
+def _write_audiences(
+    uow: UnitOfWork, row: CalendarEntry, before: set[Audience], wanted: set[Audience]
+) -> None:
+    for kind, audience_id in sorted(wanted - before):
+        uow.session.add(EntryAudience(entry_id=row.id, kind=kind, audience_id=audience_id))
+    for kind, audience_id in before - wanted:
+        uow.session.execute(
+            delete(EntryAudience).where(
+                EntryAudience.entry_id == row.id,
+                EntryAudience.kind == kind,
+                EntryAudience.audience_id == audience_id,
+            )
+        )
+
+
+def _raise_versions(uow: UnitOfWork, audiences: set[Audience]) -> None:
+    if not audiences:
+        return
+    # sorted, so that two transactions meet the rows in one order
+    rows = [
+        {"kind": kind, "audience_id": audience_id, "changed_at": uow.now}
+        for kind, audience_id in sorted(audiences)
+    ]
+    statement = insert(FeedVersion).values(rows)
+    uow.session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["kind", "audience_id"],
+            set_={
+                "version": FeedVersion.version + 1,
+                "changed_at": case(
+                    (
+                        statement.excluded.changed_at > FeedVersion.changed_at,
+                        statement.excluded.changed_at,
+                    ),
+                    else_=FeedVersion.changed_at,
+                ),
+            },
+        )
+    )
