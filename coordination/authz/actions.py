@@ -21,6 +21,7 @@ class Action(StrEnum):
     CONSENT_READ = "consent.read"
     ENROLMENT_CLASS = "enrolment.class"
     ENROLMENT_READ = "enrolment.read"
+    FEED_FETCH = "feed.fetch"
     FEED_MANAGE = "feed.manage"
     LANGUAGE_CHOOSE = "language.choose"
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"

@@ -6,6 +6,7 @@ answered without reading an entry. Custody limits are applied at every fetch.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -23,15 +24,18 @@ from coordination.domain.agenda.models import (
     FeedVersion,
 )
 from coordination.domain.people.actors import actor_of, children_open_to
-from coordination.domain.people.models import ClassGroup, ClassMember, Membership, Organisation
+from coordination.domain.people.models import ClassGroup, ClassMember, Organisation
 from coordination.ground import crypto
+from coordination.ground.actor import Actor
 from coordination.ground.errors import Forbidden, NotFound
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 TOMBSTONE_DAYS = 90
 Audience = tuple[str, int]
-_RESOURCE = table("resource", column("id"), column("owner_id"))
+_RESOURCE = table(
+    "resource", column("id"), column("owner_id"), column("title_zh"), column("title_en")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,25 +306,55 @@ TITLES = {
 }
 
 
-def note_fetch(session: Session, token_id: int, client: str, now: datetime) -> None:
-    """Remember when and by whom a feed was fetched; at most once an hour, to stay cheap."""
-    session.execute(
+def note_fetch(uow: UnitOfWork, *, token_id: int, client: str) -> None:
+    """Remember when and by which client a feed was fetched; at most once an hour, to stay cheap."""
+    uow.authorize(Action.FEED_FETCH)
+    uow.session.execute(
         update(FeedToken)
         .where(
             FeedToken.id == token_id,
             or_(
                 FeedToken.last_fetched_at.is_(None),
-                FeedToken.last_fetched_at < now - timedelta(hours=1),
+                FeedToken.last_fetched_at < uow.now - timedelta(hours=1),
             ),
         )
-        .values(last_fetched_at=now, last_client=client)
+        .values(last_fetched_at=uow.now, last_client=client)
     )
 
 
-def organisations_of(session: Session, person_id: int) -> list[int]:
-    """Organisations where the person holds a post; for the list of possible feeds."""
-    return list(
-        session.scalars(
-            select(Membership.org_id).where(Membership.person_id == person_id).distinct()
+def audiences_for(session: Session, actor: Actor, today: date) -> list[Audience]:
+    """Whose entries stand on the actor's own calendar page."""
+    if actor.person_id is None:
+        return []
+    found: list[Audience] = [("person", actor.person_id)]
+    if actor.child_ids:
+        found += family_audiences(session, sorted(actor.child_ids), None, today)
+    found += [(kind, c) for c in sorted(actor.class_ids) for kind in ("class", "class_staff")]
+    found += [("resource", r) for r, _ in resources_of(session, actor.orgs())]
+    found += [("school", o) for o in sorted(actor.orgs())]
+    return list(dict.fromkeys(found))
+
+
+def resources_of(session: Session, owner_ids: Collection[int]) -> list[tuple[int, Text]]:
+    """Resources of these owners with their titles; by table name, for the same reason."""
+    rows = session.execute(
+        select(_RESOURCE.c.id, _RESOURCE.c.title_zh, _RESOURCE.c.title_en)
+        .where(_RESOURCE.c.owner_id.in_(owner_ids))
+        .order_by(_RESOURCE.c.id)
+    )
+    return [(ident, Text(zh, en)) for ident, zh, en in rows]
+
+
+def classes_of(session: Session, actor: Actor) -> list[tuple[int, Text]]:
+    """Classes of the actor's own posts; a district role alone opens no list of every class."""
+    groups = session.scalars(
+        select(ClassGroup)
+        .where(
+            ClassGroup.active.is_(True),
+            or_(ClassGroup.id.in_(actor.class_ids), ClassGroup.school_id.in_(actor.orgs())),
         )
+        .order_by(ClassGroup.grade, ClassGroup.id)
     )
+    return [
+        (g.id, Text(g.name_zh, g.name_en)) for g in groups if allowed(actor, Action.CLASS_READ, g)
+    ]

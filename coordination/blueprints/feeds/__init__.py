@@ -1,0 +1,1 @@
+"""Calendars: the feeds themselves, and the pages on which people subscribe."""

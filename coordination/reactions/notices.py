@@ -1,0 +1,135 @@
+"""How a reaction tells people something: one outbox row per phone, in the reader's language.
+
+Only rows are written here; the worker sends. Wording stands in `messages/<key>/sms.<lang>.txt`.
+Must not know why somebody is told: that is in the `on_<feature>.py` files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+
+from sqlalchemy import select
+
+from coordination.domain.people.models import ContactPoint, Person
+from coordination.ground.text import Language, Text
+from coordination.ground.uow import UnitOfWork
+from notifications import outbox, templates
+from notifications.values import Outgoing
+
+_MESSAGES = Path(__file__).parent / "messages"
+SITE = Text("家校社协同", "Coordination")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How a message may lead to a page: by link, or by the site's name and a code to type."""
+
+    public_url: str
+    links_allowed: bool
+
+    def opening(self, code: str, language: str) -> str:
+        """What stands in a message for `{open}`."""
+        if self.links_allowed:
+            return f"{self.public_url}/a/{code}"
+        site = self.public_url.split("://", 1)[-1]
+        shown = f"{code[:5]}-{code[5:]}"
+        return Text(f"打开 {site} 输入 {shown}", f"Open {site} and enter {shown}").in_(language)
+
+
+_route = Route("http://127.0.0.1:8000", links_allowed=False)
+
+
+def use_route(public_url: str, *, links_allowed: bool) -> None:
+    """Set once by the composition root from the settings."""
+    global _route
+    _route = Route(public_url.rstrip("/"), links_allowed)
+
+
+def route() -> Route:
+    """The route in force; previews use it too."""
+    return _route
+
+
+@cache
+def wording(key: str, language: str) -> str:
+    """The template text of a message in a language."""
+    return (_MESSAGES / key / f"sms.{language}.txt").read_text(encoding="utf-8").strip()
+
+
+def render(key: str, language: str, params: Mapping[str, Text | str], code: str | None) -> str:
+    """The body of a message as one reader gets it."""
+    values = {
+        name: value.in_(language) if isinstance(value, Text) else value
+        for name, value in params.items()
+    }
+    if code is not None:
+        values["open"] = _route.opening(code, language)
+    template = wording(key, language)
+    used = {name: value for name, value in values.items() if f"{{{name}}}" in template}
+    return templates.render(template, used)
+
+
+def tell(
+    uow: UnitOfWork,
+    key: str,
+    person_ids: Iterable[int],
+    params: Mapping[str, Text | str] | Mapping[int, Mapping[str, Text | str]],
+    *,
+    subject: tuple[str, int],
+    version: str,
+    message_class: str = "info",
+    codes: Mapping[int, str] | None = None,
+    not_before: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> int:
+    """Write one message per phone; returns how many rows are new.
+
+    `params` is shared by all, or given per person id. The same `key`, `subject` and `version` never
+    reaches one phone twice, however often a handler runs.
+    """
+    wanted = list(dict.fromkeys(person_ids))
+    if not wanted:
+        return 0
+    languages: dict[int, Language] = {
+        row.id: row.language  # type: ignore[misc]
+        for row in uow.session.execute(
+            select(Person.id, Person.language).where(Person.id.in_(wanted))
+        )
+    }
+    households = {
+        row.person_id: bytes(row.value_index).hex()
+        for row in uow.session.execute(
+            select(ContactPoint.person_id, ContactPoint.value_index)
+            .where(ContactPoint.person_id.in_(wanted), ContactPoint.kind == "phone")
+            .order_by(ContactPoint.suppressed_at.is_(None), ContactPoint.id)
+        )
+    }
+    subject_type, subject_id = subject
+    messages = []
+    for person in wanted:
+        if person not in languages:
+            continue
+        language = languages[person]
+        household = households.get(person, f"person-{person}")
+        own = params.get(person, params)  # type: ignore[call-overload]
+        messages.append(
+            Outgoing(
+                recipient_id=person,
+                household_key=household,
+                template_key=key,
+                language=language,
+                params={},
+                body=render(key, language, own, (codes or {}).get(person)),
+                message_class=message_class,  # type: ignore[arg-type]
+                subject_type=subject_type,
+                subject_id=subject_id,
+                dedupe_key=f"{key}:{subject_type}:{subject_id}:{version}:{household}",
+                not_before=not_before,
+                valid_until=valid_until,
+            )
+        )
+    return outbox.enqueue(uow.session, messages)
