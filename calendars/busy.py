@@ -7,6 +7,7 @@ component and the reason, never half imported. Must not know where the file came
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -90,7 +91,7 @@ def unfold(content: bytes, limits: Limits = LIMITS) -> bytes:
     """
     if len(content) > limits.octets:
         raise RefusedCalendar("file", f"larger than {limits.octets} bytes")
-    unfolded = _FOLD.sub(b"", content)
+    unfolded = _FOLD.sub(b"", content.removeprefix(codecs.BOM_UTF8))
     stack: list[str] = []
     count = 0
     for number, line in enumerate(_BREAK.split(unfolded), start=1):

@@ -13,14 +13,14 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import recurring_ical_events  # type: ignore[import-untyped]
-from icalendar import Calendar, Component
+from icalendar import Calendar, Component, vRecur
 
 from calendars.errors import RefusedCalendar, RefusedRule, UnknownZone
-from calendars.recurrence import refuse_unsafe_rule
+from calendars.recurrence import holds_its_start, refuse_unsafe_rule
 from calendars.text import one_line
 from calendars.zones import zone_named
 
@@ -127,18 +127,29 @@ def _collect(
 
 def _refuse_unread(component: Component) -> None:
     label = _label(component)
+    try:
+        _refuse_odd(component, label)
+    except _NOT_UNDERSTOOD as error:
+        raise RefusedCalendar(
+            label, f"cannot be understood: {one_line(str(error))[:200]}"
+        ) from error
+
+
+def _refuse_odd(component: Component, label: str) -> None:
     for name, problem in component.errors:
         raise RefusedCalendar(label, f"{name}: {one_line(str(problem))[:200]}")
     if component.name != "VEVENT":
         return
     if "DTSTART" not in component:
         raise RefusedCalendar(label, "no DTSTART")
+    if "DTEND" in component and _ends_early(component):
+        raise RefusedCalendar(label, "DTEND is before DTSTART")
     if "EXRULE" in component:
         raise RefusedCalendar(label, "EXRULE is not understood")
     rules = component.get("RRULE", [])
     for rule in rules if isinstance(rules, list) else [rules]:
         try:
-            refuse_unsafe_rule(rule.to_ical().decode("utf-8", "replace"))
+            refuse_unsafe_rule(_rule_text(rule))
         except RefusedRule as refusal:
             raise RefusedCalendar(label, f"RRULE: {refusal.reason}") from refusal
     for name in _TIMES:
@@ -151,10 +162,19 @@ def _refuse_unread(component: Component) -> None:
                     raise RefusedCalendar(label, f"{name}: unknown time zone {str(zone)[:80]}")
 
 
+def _ends_early(component: Component) -> bool:
+    start, end = _moment(component, "DTSTART"), _moment(component, "DTEND")
+    if isinstance(start, datetime) and isinstance(end, datetime):
+        # Only times of one kind can be compared; the expander settles the others.
+        return (start.tzinfo is None) == (end.tzinfo is None) and end < start
+    return not isinstance(start, datetime) and not isinstance(end, datetime) and end < start
+
+
 def _expanded(members: list[Component], question: Question) -> Iterator[tuple[date, date]]:
     calendar = Calendar()
     for member in members:
         calendar.add_component(member)
+    stray = _stray_start(members)
     # Floating times have no instant yet: look a day further on both sides, cut afterwards.
     query = recurring_ical_events.of(calendar, components=["VEVENT"])
     for event in query.between(question.starts_at - _MARGIN, question.ends_at + _MARGIN):
@@ -162,7 +182,29 @@ def _expanded(members: list[Component], question: Question) -> Iterator[tuple[da
             continue
         if str(event.get("TRANSP", "")).upper() == "TRANSPARENT":
             continue
-        yield event["DTSTART"].dt, event["DTEND"].dt
+        start = event["DTSTART"].dt
+        if stray is None or start != stray:
+            yield start, event["DTEND"].dt
+
+
+def _stray_start(members: list[Component]) -> date | None:
+    """The start of a series that its rule does not make and nothing else asks for.
+
+    The expander always lists it; libical and dateutil, and the calendars built on them, do not.
+    """
+    masters = [member for member in members if "RECURRENCE-ID" not in member]
+    if len(masters) != 1 or "RRULE" not in masters[0] or "RDATE" in masters[0]:
+        return None
+    rules = masters[0]["RRULE"]
+    start = _moment(masters[0], "DTSTART")
+    if isinstance(rules, list) or any(
+        start in (_moment(member, "RECURRENCE-ID"), _moment(member, "DTSTART"))
+        for member in members
+        if "RECURRENCE-ID" in member
+    ):
+        return None
+    wall = datetime.combine(start, start.time() if isinstance(start, datetime) else time())
+    return None if holds_its_start(_rule_text(rules), wall) else start
 
 
 def _reported(component: Component) -> Iterator[tuple[date, date]]:
@@ -187,6 +229,20 @@ def _instant(moment: date, floating: ZoneInfo) -> datetime:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=floating)
     return moment.astimezone(UTC)
+
+
+def _moment(component: Component, name: str) -> date:
+    moment = getattr(component[name], "dt", None)
+    if not isinstance(moment, date):
+        raise ValueError(f"{name} is not one time")
+    return moment
+
+
+def _rule_text(rule: object) -> str:
+    if not isinstance(rule, vRecur):
+        raise ValueError("RRULE is not a rule")
+    written: bytes = rule.to_ical()  # type: ignore[no-untyped-call]
+    return written.decode("utf-8", "replace")
 
 
 def _label(component: Component) -> str:

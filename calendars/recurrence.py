@@ -97,17 +97,29 @@ def expand_rule(rule: str, starts_at: datetime, *, most: int = 5_000) -> tuple[d
 
     A rule may run for ever without an instance (30 February): call it where it can be killed.
     """
-    refuse_unsafe_rule(rule)
-    try:
-        expanded = rrulestr(_with_matching_until(rule, starts_at), dtstart=starts_at)
-    except (ValueError, TypeError) as error:
-        raise RefusedRule(rule, str(error)) from error
-    if not isinstance(expanded, rrule):
-        raise RefusedRule(rule, "more than one rule")
-    found = tuple(islice(expanded, most + 1))
+    found = tuple(islice(_parsed(rule, starts_at), most + 1))
     if len(found) > most:
         raise RefusedRule(rule, f"more than {most} instances")
     return found
+
+
+def holds_its_start(rule: str, starts_at: datetime) -> bool:
+    """Whether a series' start is an instance of its own rule (a Wednesday rule may start Monday).
+
+    May run for ever like `expand_rule`.
+    """
+    return next(iter(_parsed(rule, starts_at)), None) == starts_at
+
+
+def _parsed(rule: str, starts_at: datetime) -> rrule:
+    refuse_unsafe_rule(rule)
+    try:
+        parsed = rrulestr(_with_matching_until(rule, starts_at), dtstart=starts_at)
+    except (ValueError, TypeError) as error:
+        raise RefusedRule(rule, str(error)) from error
+    if not isinstance(parsed, rrule):
+        raise RefusedRule(rule, "more than one rule")
+    return parsed
 
 
 def _is_small_number(value: str) -> bool:

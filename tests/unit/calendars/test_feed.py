@@ -7,12 +7,13 @@ import sys
 import unicodedata
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from icalendar import Calendar, Event
+from icalendar import Calendar
 
 from calendars.errors import UnfitEntry, UnknownZone
 from calendars.feed import TAIL, assemble, etag, render_entry, render_head, web_address
@@ -20,7 +21,7 @@ from calendars.text import one_line
 from tests.unit.calendars.builders import HEAD, NOON, make_entry
 
 
-def read_back(content: bytes) -> Event:
+def read_back(content: bytes) -> Any:
     calendar = Calendar.from_ical(assemble(HEAD, [content]))
     (event,) = calendar.walk("VEVENT")
     assert not event.errors

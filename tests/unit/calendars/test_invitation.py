@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -20,7 +21,7 @@ PARENT = Party("李;家长,妈妈:", "parent@example.org")
 
 def test_a_request_names_organizer_and_attendees() -> None:
     calendar = Calendar.from_ical(invitation.request(make_entry(), TEACHER, [PARENT, TEACHER]))
-    (event,) = calendar.walk("VEVENT")
+    event: Any = calendar.walk("VEVENT")[0]
     assert calendar["method"] == "REQUEST"
     assert event["organizer"] == "mailto:teacher@example.org"
     assert [str(who) for who in event["attendee"]] == [
