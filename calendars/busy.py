@@ -119,7 +119,7 @@ def unfold(content: bytes, limits: Limits = LIMITS) -> bytes:
 
 
 def _ask_child(question: bytes, limits: Limits) -> list[tuple[float, float]]:
-    with subprocess.Popen(  # noqa: S603 - a fixed command, nothing of the file is in it
+    with subprocess.Popen(
         [sys.executable, "-m", "calendars.busy_child"],
         cwd=_HOME,
         # Nothing of our environment: it may hold passwords, and the child needs none of it.

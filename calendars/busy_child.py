@@ -234,13 +234,13 @@ def _instant(moment: date, floating: ZoneInfo) -> datetime:
 def _moment(component: Component, name: str) -> date:
     moment = getattr(component[name], "dt", None)
     if not isinstance(moment, date):
-        raise ValueError(f"{name} is not one time")
+        raise TypeError(f"{name} is not one time")
     return moment
 
 
 def _rule_text(rule: object) -> str:
     if not isinstance(rule, vRecur):
-        raise ValueError("RRULE is not a rule")
+        raise TypeError("RRULE is not a rule")
     written: bytes = rule.to_ical()  # type: ignore[no-untyped-call]
     return written.decode("utf-8", "replace")
 

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from hypothesis import settings
+
 from calendars.values import Entry, FeedHead
+
+# Deadlines say nothing on a shared machine.
+unhurried = settings(deadline=None, max_examples=150)
 
 NOON = datetime(2026, 11, 24, 4, 0, tzinfo=UTC)
 

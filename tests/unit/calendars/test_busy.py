@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from calendars.busy import LIMITS, busy_times, merged, unfold
 from calendars.errors import RefusedCalendar
 from calendars.values import Span
+from tests.unit.calendars.builders import unhurried
 
 SHARED = Path(__file__).parents[4] / "shared/data"
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -175,6 +176,7 @@ def test_the_reader_sees_nothing_of_our_environment(monkeypatch: pytest.MonkeyPa
     assert len(starts(make_file(START, HOUR))) == 1
 
 
+@unhurried
 @given(st.binary(max_size=400))
 def test_no_octets_break_the_measuring(content: bytes) -> None:
     try:
@@ -183,7 +185,7 @@ def test_no_octets_break_the_measuring(content: bytes) -> None:
         assert refusal.reason
 
 
-@settings(max_examples=15)
+@settings(deadline=None, max_examples=15)
 @given(st.lists(st.text(max_size=60), max_size=6))
 def test_random_lines_are_read_or_refused(lines: list[str]) -> None:
     content = "\r\n".join(("BEGIN:VEVENT", START, *lines, "END:VEVENT", "")).encode(

@@ -18,7 +18,7 @@ from icalendar import Calendar
 from calendars.errors import UnfitEntry, UnknownZone
 from calendars.feed import TAIL, assemble, etag, render_entry, render_head, web_address
 from calendars.text import one_line
-from tests.unit.calendars.builders import HEAD, NOON, make_entry
+from tests.unit.calendars.builders import HEAD, NOON, make_entry, unhurried
 
 
 def read_back(content: bytes) -> Any:
@@ -149,6 +149,7 @@ ODD = st.text(
 )
 
 
+@unhurried
 @given(title=ODD, description=ODD, place=ODD, word=ODD)
 @example(title="\r\n\x00\u2028BEGIN:VEVENT", description="a\r\nEND:VEVENT", place="\\N", word=",;")
 @example(title="👨‍👩‍👧" * 600, description="陶" * 3400, place="x" * 10_000, word="😀" * 40)
@@ -174,6 +175,7 @@ def test_odd_text_parses_and_holds_no_control_character(
     ) - (not one_line(place)) - (not one_line(word))
 
 
+@unhurried
 @given(width=st.integers(0, 80))
 def test_folds_never_cut_a_character(width: int) -> None:
     content = render_entry(make_entry(summary="x" * width + "😀陶" * 30))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from calendars.errors import RefusedRule, UnfitSeries
 from calendars.recurrence import expand_rule, occurrences, refuse_unsafe_rule
+from tests.unit.calendars.builders import unhurried
 
 RULES = Path(__file__).parents[4] / "shared/data/recur/libical_recur_shared.json"
 
@@ -69,6 +70,7 @@ def test_a_time_that_summer_time_skips_moves_forward() -> None:
     assert span.starts_at == datetime(2026, 3, 29, 3, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 
 
+@unhurried
 @given(
     weekday=st.integers(0, 6),
     first=st.dates(date(2020, 1, 1), date(2030, 1, 1)),

@@ -107,7 +107,7 @@ def edited(entry: Entry, edit: object, now: datetime) -> Entry:
     return revise(entry, replace(entry, **{name: value}), now)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=500)
 @given(edits=EDITS, seconds=st.lists(st.integers(-5, 90), min_size=20, max_size=20))
 def test_any_history_keeps_the_uid_and_only_ever_rises(
     edits: list[object], seconds: list[int]

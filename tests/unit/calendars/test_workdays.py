@@ -18,6 +18,7 @@ from calendars.workdays import (
     term_week,
     term_week_label,
 )
+from tests.unit.calendars.builders import unhurried
 
 PUBLISHED = Path(__file__).parents[4] / "shared/data/cn"
 
@@ -56,6 +57,7 @@ def test_the_district_overrides_and_is_final() -> None:
     assert not day_kind(day, {date(2027, 3, 4): DayKind.HOLIDAY}).overridden
 
 
+@unhurried
 @given(st.dates())
 def test_no_date_is_an_error(day: date) -> None:
     assert day_kind(day).provisional is not (1950 <= day.year <= published_until())
