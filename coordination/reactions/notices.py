@@ -15,10 +15,10 @@ from pathlib import Path
 from sqlalchemy import select
 
 from coordination.domain.people.models import ContactPoint, Person
-from coordination.ground.text import Language, Text
+from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from notifications import outbox, templates
-from notifications.values import Outgoing
+from notifications.values import MessageClass, Outgoing
 
 _MESSAGES = Path(__file__).parent / "messages"
 SITE = Text("家校社协同", "Coordination")
@@ -69,33 +69,35 @@ def render(key: str, language: str, params: Mapping[str, Text | str], code: str 
     if code is not None:
         values["open"] = _route.opening(code, language)
     template = wording(key, language)
-    used = {name: value for name, value in values.items() if f"{{{name}}}" in template}
-    return templates.render(template, used)
+    # a wording need not name every value; a value that it names and nobody gave is refused
+    used = {name: values[name] for name in templates.placeholders(template) if name in values}
+    return templates.render(template, used, templates.placeholders(template))
 
 
 def tell(
     uow: UnitOfWork,
     key: str,
     person_ids: Iterable[int],
-    params: Mapping[str, Text | str] | Mapping[int, Mapping[str, Text | str]],
+    params: Mapping[str, Text | str],
     *,
     subject: tuple[str, int],
     version: str,
-    message_class: str = "info",
+    message_class: MessageClass = "info",
     codes: Mapping[int, str] | None = None,
+    own_params: Mapping[int, Mapping[str, Text | str]] | None = None,
     not_before: datetime | None = None,
     valid_until: datetime | None = None,
 ) -> int:
     """Write one message per phone; returns how many rows are new.
 
-    `params` is shared by all, or given per person id. The same `key`, `subject` and `version` never
+    `params` are shared by all, `own_params` add to them per person id. The same `key`, `subject` and `version` never
     reaches one phone twice, however often a handler runs.
     """
     wanted = list(dict.fromkeys(person_ids))
     if not wanted:
         return 0
-    languages: dict[int, Language] = {
-        row.id: row.language  # type: ignore[misc]
+    languages: dict[int, str] = {
+        row.id: row.language
         for row in uow.session.execute(
             select(Person.id, Person.language).where(Person.id.in_(wanted))
         )
@@ -115,7 +117,7 @@ def tell(
             continue
         language = languages[person]
         household = households.get(person, f"person-{person}")
-        own = params.get(person, params)  # type: ignore[call-overload]
+        own = {**params, **(own_params or {}).get(person, {})}
         messages.append(
             Outgoing(
                 recipient_id=person,
@@ -124,7 +126,7 @@ def tell(
                 language=language,
                 params={},
                 body=render(key, language, own, (codes or {}).get(person)),
-                message_class=message_class,  # type: ignore[arg-type]
+                message_class=message_class,
                 subject_type=subject_type,
                 subject_id=subject_id,
                 dedupe_key=f"{key}:{subject_type}:{subject_id}:{version}:{household}",
@@ -132,4 +134,5 @@ def tell(
                 valid_until=valid_until,
             )
         )
-    return outbox.enqueue(uow.session, messages)
+    written: int = outbox.enqueue(uow.session, messages)
+    return written

@@ -1,0 +1,113 @@
+"""The last look before a message leaves: may this person still have it, and at which number?
+
+The notification library asks this in its claiming transaction and keeps no address itself. What has
+changed since the message was written (custody, a left child, an opt-out) is found here, so that it
+takes effect at once. Must not write.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import Session
+
+from coordination.domain.communication.models import NoticeRecipient
+from coordination.domain.consents.models import ConsentAsk
+from coordination.domain.people import contacts
+from coordination.domain.people.models import ContactPoint, Guardianship, Person
+from coordination.domain.people.recipients import is_told
+from coordination.domain.practice.models import Enrolment
+from coordination.ground import clock
+from notifications.values import Address, Pending, Skip
+
+
+class Resolver:
+    """Answers the dispatcher: an address, or the reason why not."""
+
+    def __init__(self, zone: ZoneInfo) -> None:
+        self._zone = zone
+
+    def resolve(
+        self, conn: Connection, messages: Sequence[Pending]
+    ) -> Mapping[int, Address | Skip]:
+        """Address or Skip per message id; phones are decrypted here and nowhere kept."""
+        session = Session(bind=conn, join_transaction_mode="create_savepoint")
+        today = clock.today(self._zone)
+        people = {m.recipient_id for m in messages}
+        active = set(
+            session.scalars(select(Person.id).where(Person.id.in_(people), Person.status == "active"))
+        )
+        addresses = {
+            "sms": contacts.phones_of(session, people),
+            "email": contacts.emails_of(session, people),
+        }
+        suppressed = set(
+            session.scalars(
+                select(ContactPoint.person_id).where(
+                    ContactPoint.person_id.in_(people), ContactPoint.suppressed_at.is_not(None)
+                )
+            )
+        )
+        cut_off = _cut_off(session, messages, today)
+        answers: dict[int, Address | Skip] = {}
+        for message in messages:
+            person = message.recipient_id
+            kind = "email" if message.channel.endswith("email") else "sms"
+            address = addresses[kind].get(person)
+            if person not in active:
+                answers[message.id] = Skip("left")
+            elif message.id in cut_off:
+                answers[message.id] = Skip("no_longer_concerned")
+            elif address is None:
+                answers[message.id] = Skip("opted_out" if person in suppressed else "no_address")
+            else:
+                answers[message.id] = Address(kind, address)
+        return answers
+
+
+def _cut_off(session: Session, messages: Sequence[Pending], today: date) -> set[int]:
+    """Messages whose reader is a guardian of the children concerned, but may have none of them now."""
+    by_subject: dict[tuple[str, int], list[Pending]] = defaultdict(list)
+    for message in messages:
+        by_subject[message.subject_type, message.subject_id].append(message)
+    found: set[int] = set()
+    for (kind, subject_id), group in by_subject.items():
+        readers = {m.recipient_id for m in group}
+        children = children_concerned(session, kind, subject_id, readers)
+        if not children:
+            continue
+        pairs = session.execute(
+            select(Guardianship.guardian_id, is_told(today)).where(
+                Guardianship.guardian_id.in_(readers), Guardianship.child_id.in_(children)
+            )
+        ).all()
+        guardians = {g for g, _ in pairs}
+        told = {g for g, ok in pairs if ok}
+        found |= {m.id for m in group if m.recipient_id in guardians - told}
+    return found
+
+
+def children_concerned(
+    session: Session, subject_type: str, subject_id: int, readers: Collection[int]
+) -> set[int]:
+    """The children a message is about, for the kinds of subject that concern children."""
+    if subject_type == "notice":
+        rows = session.scalars(
+            select(NoticeRecipient.child_ids).where(
+                NoticeRecipient.notice_id == subject_id, NoticeRecipient.guardian_id.in_(readers)
+            )
+        )
+        return {child for ids in rows for child in ids}
+    if subject_type == "session":
+        return set(
+            session.scalars(select(Enrolment.child_id).where(Enrolment.session_id == subject_id))
+        )
+    if subject_type == "consent":
+        return set(
+            session.scalars(select(ConsentAsk.child_id).where(ConsentAsk.request_id == subject_id))
+        )
+    return set()
