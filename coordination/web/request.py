@@ -19,6 +19,7 @@ from coordination.ground import clock
 from coordination.ground.text import LANGUAGES, Language
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.work import begin
+from coordination.web import when
 from coordination.web.db import db
 
 SESSION_KEY = "sid"
@@ -36,7 +37,9 @@ def current_actor() -> Actor:
         return ANONYMOUS
     if "actor" not in g:
         token = session.get(SESSION_KEY)
-        found = actor_of_session(database(), token, clock.now()) if token else None
+        found = (
+            actor_of_session(database(), token, clock.now(), when.today()) if token else None
+        )
         g.actor = found or ANONYMOUS
     return cast(Actor, g.actor)
 

@@ -1,0 +1,27 @@
+"""Which blueprints exist, and which URL is open to whom.
+
+Who may reach a single view is written at the view (`@guard`); the columns here say whom a whole
+blueprint serves. A new blueprint is one line. `routes.py` of each holds its `bp`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from flask import Blueprint
+
+BLUEPRINTS: tuple[tuple[str, str], ...] = (
+    # name            whom it serves
+    ("home", "everybody: front page, short codes; staff: today; guardians: /family"),
+    ("accounts", "everybody: sign-in; signed-in persons: their account"),
+    ("feeds", "signed-in persons: /calendars; calendar clients with a secret: /c/<token>.ics"),
+    ("health", "machines: /healthz /readyz"),
+    ("webhooks", "providers that sign what they send: /webhooks"),
+    ("simulator", "development only: /simulator"),
+    ("styleguide", "development only: /styleguide"),
+)
+
+
+def blueprints() -> list[Blueprint]:
+    """All blueprints, in the order of the list."""
+    return [import_module(f"{__name__}.{name}.routes").bp for name, _ in BLUEPRINTS]

@@ -1,0 +1,1 @@
+"""Accounts screens: signing in and out, password, language."""

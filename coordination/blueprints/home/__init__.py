@@ -1,0 +1,1 @@
+"""Front page, today's work, and where short codes lead."""

@@ -1,0 +1,1 @@
+"""Phone simulator: what each guardian's phone would show."""
