@@ -6,11 +6,11 @@ Must not know Flask: the Flask-SQLAlchemy handle lives in `web/db.py`.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from sqlalchemy import BigInteger, DateTime, Identity, MetaData, Text, func
 from sqlalchemy.dialects.postgresql import TSTZRANGE, Range
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, registry
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -24,13 +24,16 @@ NAMING = {
 class Base(DeclarativeBase):
     """Base of all tables. `__scope__` names the columns that authz rules look at."""
 
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map: ClassVar[dict[Any, Any]] = {
-        int: BigInteger,
-        str: Text,
-        datetime: DateTime(timezone=True),
-        Range[datetime]: TSTZRANGE,
-    }
+    # a registry of our own: Flask-SQLAlchemy copies this class and could not copy a bare type map
+    registry = registry(
+        metadata=MetaData(naming_convention=NAMING),
+        type_annotation_map={
+            int: BigInteger,
+            str: Text,
+            datetime: DateTime(timezone=True),
+            Range[datetime]: TSTZRANGE,
+        },
+    )
     # scope word (school, class, child, owner, person) -> column name on this table
     __scope__: ClassVar[dict[str, str]] = {}
 
