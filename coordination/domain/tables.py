@@ -8,7 +8,7 @@ from coordination.domain.partners import models as partners
 from coordination.domain.people import models as people
 from coordination.domain.practice import models as practice
 from coordination.domain.volunteering import models as volunteering
-from coordination.ground import audit
+from coordination.ground import audit, throttle
 from coordination.ground.orm import Base
 
 metadata = Base.metadata
@@ -21,5 +21,6 @@ ALL = (
     partners,
     people,
     practice,
+    throttle,
     volunteering,
 )
