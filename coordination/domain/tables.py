@@ -8,7 +8,7 @@ from coordination.domain.partners import models as partners
 from coordination.domain.people import models as people
 from coordination.domain.practice import models as practice
 from coordination.domain.volunteering import models as volunteering
-from coordination.ground import audit, throttle
+from coordination.ground import audit, throttle, ticks
 from coordination.ground.orm import Base
 
 metadata = Base.metadata
@@ -22,5 +22,6 @@ ALL = (
     people,
     practice,
     throttle,
+    ticks,
     volunteering,
 )

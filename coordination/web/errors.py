@@ -10,7 +10,7 @@ import secrets
 
 from flask import Flask, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError
+from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 
@@ -23,9 +23,15 @@ log = logging.getLogger(__name__)
 _HTTP: dict[int, tuple[str, Text]] = {
     400: (
         "bad_request",
-        Text("请求内容有误，请返回后重试。", "The request could not be understood; go back and try again."),
+        Text(
+            "请求内容有误，请返回后重试。",
+            "The request could not be understood; go back and try again.",
+        ),
     ),
-    403: ("forbidden", Text("您没有权限查看此页。", "You are not allowed to see this page.")),
+    403: (
+        "forbidden",
+        Text("您没有权限查看此页。", "You are not allowed to see this page."),
+    ),
     404: (
         "not_found",
         Text(
@@ -35,7 +41,10 @@ _HTTP: dict[int, tuple[str, Text]] = {
     ),
     405: (
         "method_not_allowed",
-        Text("这个地址不能这样打开，请返回上一页操作。", "This address cannot be opened like that; go back a page."),
+        Text(
+            "这个地址不能这样打开，请返回上一页操作。",
+            "This address cannot be opened like that; go back a page.",
+        ),
     ),
     413: (
         "too_large",
@@ -44,8 +53,14 @@ _HTTP: dict[int, tuple[str, Text]] = {
             "This is too large. Forms may have 1 MB, uploaded files 5 MB.",
         ),
     ),
-    415: ("unsupported", Text("不支持这种内容格式。", "This kind of content is not supported.")),
-    429: ("too_many", Text("操作太频繁，请稍后再试。", "Too many attempts; please try again later.")),
+    415: (
+        "unsupported",
+        Text("不支持这种内容格式。", "This kind of content is not supported."),
+    ),
+    429: (
+        "too_many",
+        Text("操作太频繁，请稍后再试。", "Too many attempts; please try again later."),
+    ),
 }
 _TITLES: dict[int, Text] = {
     400: Text("无法处理这次请求", "We could not handle that"),
@@ -85,7 +100,11 @@ def _answer(status: int, code: str, message: Text, fields: dict[str, Text]) -> R
         return body
     title = _TITLES.get(status, _TITLES[400])
     page = render_template(
-        "errors/problem.html", status=status, title=title, message=message, fields=fields
+        "errors/problem.html",
+        status=status,
+        title=title,
+        message=message,
+        fields=fields,
     )
     return page, status
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from flask import render_template
-from flask_wtf import FlaskForm
+from flask_wtf import FlaskForm  # type: ignore[import-untyped]
 from markupsafe import Markup, escape
 from wtforms import (
     BooleanField,
@@ -26,7 +26,14 @@ from wtforms import (
     TextAreaField,
     TimeField,
 )
-from wtforms.validators import DataRequired, InputRequired, Length, NumberRange, Optional, StopValidation
+from wtforms.validators import (
+    DataRequired,
+    InputRequired,
+    Length,
+    NumberRange,
+    Optional,
+    StopValidation,
+)
 
 from coordination.ground.errors import CoordinationError, Forbidden, NotFound
 from coordination.ground.phones import normal_phone
@@ -96,7 +103,10 @@ class Between(NumberRange):
         super().__init__(
             low,
             high,
-            both("请填写 %(min)s 到 %(max)s 之间的数字。", "Enter a number from %(min)s to %(max)s."),
+            both(
+                "请填写 %(min)s 到 %(max)s 之间的数字。",
+                "Enter a number from %(min)s to %(max)s.",
+            ),
         )
 
 
@@ -140,7 +150,10 @@ class LocalDateField(DateField):
             super().process_formdata([half_width(str(v)) for v in valuelist])
         except ValueError as error:
             raise ValueError(
-                both("请填写日期，例如 2026-12-04。", "Enter a date, for example 2026-12-04.")
+                both(
+                    "请填写日期，例如 2026-12-04。",
+                    "Enter a date, for example 2026-12-04.",
+                )
             ) from error
 
 
@@ -166,19 +179,19 @@ class NumberField(IntegerField):
             raise ValueError(both("请填写整数。", "Enter a whole number.")) from error
 
 
-class Form(FlaskForm):
+class Form(FlaskForm):  # type: ignore[misc]
     """Base of all forms. `refusal` is what the domain said, if it refused."""
 
     refusal: CoordinationError | None = None
 
-    class Meta(FlaskForm.Meta):
+    class Meta(FlaskForm.Meta):  # type: ignore[misc]
         """WTForms' own messages in the viewer's language; the token is checked by the guard."""
 
         csrf = False
         locales = False
 
         def get_translations(self, form: Any) -> Any:
-            from wtforms.i18n import get_translations  # noqa: PLC0415 - loads catalogues
+            from wtforms.i18n import get_translations
 
             return get_translations(["zh"] if language() == "zh" else ["en"])
 
@@ -189,11 +202,7 @@ class Form(FlaskForm):
     @property
     def problems(self) -> list[tuple[str, str]]:
         """(field id, message) of every error, in the order of the page."""
-        return [
-            (field.id, str(message))
-            for field in self
-            for message in _flat(field.errors)
-        ]
+        return [(field.id, str(message)) for field in self for message in _flat(field.errors)]
 
 
 def _flat(errors: Any) -> list[Any]:
@@ -203,7 +212,7 @@ def _flat(errors: Any) -> list[Any]:
     return found
 
 
-class attempt:  # noqa: N801 - reads as a statement: `with attempt(form) as done:`
+class attempt:
     """Run a use case; a refusal lands in the form (fields and message) instead of an error page.
 
     `done.ok` says whether it went through. Forbidden and NotFound are not the form's business.
@@ -244,8 +253,29 @@ def render_form(template: str, form: Form, **context: Any) -> tuple[str, int]:
 
 
 __all__ = [
-    "CHOOSE", "REQUIRED", "AtMost", "Between", "Bilingual", "BooleanField", "Chosen", "Form",
-    "HiddenField", "LineField", "LocalDateField", "LocalTimeField", "Markup", "NumberField",
-    "Optional", "ParagraphField", "PasswordField", "PhoneField", "RadioField", "Required",
-    "SelectField", "SelectMultipleField", "attempt", "both", "render_form",
+    "CHOOSE",
+    "REQUIRED",
+    "AtMost",
+    "Between",
+    "Bilingual",
+    "BooleanField",
+    "Chosen",
+    "Form",
+    "HiddenField",
+    "LineField",
+    "LocalDateField",
+    "LocalTimeField",
+    "Markup",
+    "NumberField",
+    "Optional",
+    "ParagraphField",
+    "PasswordField",
+    "PhoneField",
+    "RadioField",
+    "Required",
+    "SelectField",
+    "SelectMultipleField",
+    "attempt",
+    "both",
+    "render_form",
 ]

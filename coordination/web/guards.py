@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from flask import Flask, current_app, redirect, request, session, url_for
 from flask.typing import ResponseReturnValue
-from flask_wtf.csrf import CSRFError, CSRFProtect
+from flask_wtf.csrf import CSRFError, CSRFProtect  # type: ignore[import-untyped]
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from coordination.authz.actor import Actor, Role
@@ -142,7 +142,10 @@ def _check() -> ResponseReturnValue | None:
     if request.method == "POST" and not access & Access.WEBHOOK:
         if not _same_origin():
             raise Forbidden(
-                Text("请求来源不明，已被拒绝。", "The request came from another site and was refused.")
+                Text(
+                    "请求来源不明，已被拒绝。",
+                    "The request came from another site and was refused.",
+                )
             )
         csrf.protect()
     if access == Access.DEVELOPMENT and not current_app.config["DEVELOPMENT_PAGES"]:
@@ -171,4 +174,13 @@ def install(app: Flask) -> None:
     app.before_request(_check)
 
 
-__all__ = ["Access", "CSRFError", "access_of", "admits", "guard", "install", "is_staff", "local_path"]
+__all__ = [
+    "Access",
+    "CSRFError",
+    "access_of",
+    "admits",
+    "guard",
+    "install",
+    "is_staff",
+    "local_path",
+]

@@ -63,7 +63,11 @@ def _remember_by_cookie(response: Response) -> Response:
     )
     if wanted and request.cookies.get(LANGUAGE_COOKIE) != wanted:
         response.set_cookie(
-            LANGUAGE_COOKIE, wanted, max_age=31536000, samesite="Lax", httponly=True,
+            LANGUAGE_COOKIE,
+            wanted,
+            max_age=31536000,
+            samesite="Lax",
+            httponly=True,
             secure=request.is_secure,
         )
     return response

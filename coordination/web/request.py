@@ -37,9 +37,7 @@ def current_actor() -> Actor:
         return ANONYMOUS
     if "actor" not in g:
         token = session.get(SESSION_KEY)
-        found = (
-            actor_of_session(database(), token, clock.now(), when.today()) if token else None
-        )
+        found = actor_of_session(database(), token, clock.now(), when.today()) if token else None
         g.actor = found or ANONYMOUS
     return cast(Actor, g.actor)
 
