@@ -30,7 +30,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from notifications.states import AttemptState, State
 
 
-def _one_of(column: str, values: type[State] | type[AttemptState]) -> str:
+def _one_of(column: str, values: type[State | AttemptState]) -> str:
     return f"{column} in ({', '.join(repr(value.value) for value in values)})"
 
 
@@ -128,7 +128,8 @@ class OutboxMessage(NotificationsBase):
         ),
         CheckConstraint(_one_of("state", State), name="state"),
         CheckConstraint(
-            "message_class in ('info', 'confirm', 'sign', 'urgent', 'otp')", name="message_class"
+            "message_class in ('info', 'confirm', 'sign', 'urgent', 'otp')",
+            name="message_class",
         ),
     )
 
@@ -234,7 +235,12 @@ class Reminder(NotificationsBase):
             "due_at",
             unique=True,
         ),
-        Index("ix_reminder_due", "due_at", "id", postgresql_where=text("state = 'pending'")),
+        Index(
+            "ix_reminder_due",
+            "due_at",
+            "id",
+            postgresql_where=text("state = 'pending'"),
+        ),
         Index("ix_reminder_subject", "subject_type", "subject_id"),
         CheckConstraint("state in ('pending', 'done', 'cancelled', 'expired')", name="state"),
     )

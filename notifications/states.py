@@ -63,11 +63,21 @@ MOVES: dict[State, frozenset[State]] = {
             State.SUPPRESSED,
             State.EXPIRED,
             State.CANCELLED,
-            State.FAILED,
+            # a late receipt may prove that an attempt in doubt was taken after all
+            State.ACCEPTED,
         }
+        | _AFTER_RECEIPT
     ),
     State.HELD: frozenset(
-        {State.QUEUED, State.SENDING, State.SUPPRESSED, State.EXPIRED, State.CANCELLED}
+        {
+            State.QUEUED,
+            State.SENDING,
+            State.SUPPRESSED,
+            State.EXPIRED,
+            State.CANCELLED,
+            State.ACCEPTED,
+        }
+        | _AFTER_RECEIPT
     ),
     # back to queued only after a definite refusal: nothing was taken
     State.SENDING: frozenset(

@@ -1,0 +1,256 @@
+"""Claim, send, record, reconcile: the protocol that neither loses a message nor repeats one.
+
+1. Claim: rows are locked, everything that may have changed is checked again, an attempt with its
+   id is written, commit.  2. Send: no transaction is open while the provider is asked.
+3. Record: acceptance first and alone.  4. Doubt becomes `unknown` and is never sent again until
+   the provider, or a receipt, has answered and the sender is proven dead.
+
+Must not know any provider, nor where addresses live: the application's `Resolver` tells them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection, Engine, Row, Select, insert, select, update
+
+from notifications import clock, retry, suppressions
+from notifications.channels.base import Channel
+from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
+from notifications.reconciling import Reconciled, reconcile
+from notifications.recording import record, record_patiently
+from notifications.resolving import Resolver, pending
+from notifications.states import WAITING, State
+from notifications.values import (
+    Address,
+    Answer,
+    Attempt,
+    Claimed,
+    Doubt,
+    Refused,
+    Sent,
+    Skip,
+    mask,
+)
+from notifications.workers import refuse_dead_worker
+
+__all__ = [
+    "Claimed",
+    "Delivered",
+    "Reconciled",
+    "Resolver",
+    "claim",
+    "deliver_batch",
+    "reconcile",
+    "record",
+]
+
+log = logging.getLogger(__name__)
+
+THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one batch came to."""
+
+    claimed: int
+    accepted: int
+    refused: int
+    unknown: int
+
+
+def claim(
+    engine: Engine,
+    worker_id: int,
+    limit: int,
+    *,
+    resolver: Resolver,
+    routes: Collection[str],
+    ids: Sequence[int] | None = None,
+    now: datetime | None = None,
+) -> list[Claimed]:
+    """Take up to `limit` due messages for this worker and commit the intent to send them."""
+    at = now or clock.now()
+    with engine.begin() as connection:
+        refuse_dead_worker(connection, worker_id)
+        rows = connection.execute(_due(connection, at, limit, routes, ids)).all()
+        answers = _checked(connection, resolver, rows, at)
+        claimed: list[Claimed] = []
+        for row in rows:
+            answer = answers[row.id]
+            if isinstance(answer, Address):
+                claimed.append(_intended(row, answer, at))
+            else:
+                _set_aside(connection, row.id, answer, at)
+        _write_intents(connection, worker_id, claimed)
+    return claimed
+
+
+def _due(
+    connection: Connection,
+    at: datetime,
+    limit: int,
+    routes: Collection[str],
+    ids: Sequence[int] | None,
+) -> Select[tuple[object, ...]]:
+    halted = set(
+        connection.scalars(select(DeliveryCircuit.channel).where(DeliveryCircuit.open_until > at))
+    )
+    query = (
+        select(OutboxMessage.__table__)
+        .where(
+            OutboxMessage.state.in_(WAITING),
+            OutboxMessage.next_at <= at,
+            OutboxMessage.channel.in_(set(routes) - halted),
+        )
+        .order_by(OutboxMessage.priority, OutboxMessage.next_at, OutboxMessage.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    if ids is not None:
+        query = query.where(OutboxMessage.id.in_(ids))
+    return query
+
+
+def _checked(
+    connection: Connection,
+    resolver: Resolver,
+    rows: Sequence[Row[tuple[object, ...]]],
+    at: datetime,
+) -> dict[int, Address | Skip | State]:
+    """Check again all that may have changed since the message was written."""
+    answers: dict[int, Address | Skip | State] = {}
+    stopped = suppressions.suppressed(connection, {row.recipient_id for row in rows})
+    open_rows = []
+    for row in rows:
+        if row.valid_until is not None and row.valid_until <= at:
+            answers[row.id] = State.EXPIRED
+        elif row.body is None:
+            answers[row.id] = Skip("body_erased")
+        elif (row.recipient_id, row.channel) in stopped:
+            answers[row.id] = Skip(stopped[row.recipient_id, row.channel])
+        else:
+            open_rows.append(row)
+    if open_rows:
+        resolved = resolver.resolve(connection, [pending(row) for row in open_rows])
+        for row in open_rows:
+            answers[row.id] = resolved.get(row.id, Skip("no_address"))
+    return answers
+
+
+def _intended(row: Row[tuple[object, ...]], address: Address, at: datetime) -> Claimed:
+    attempt = Attempt(
+        id=uuid4(),
+        message_id=row.id,
+        recipient_id=row.recipient_id,
+        address=address,
+        template_key=row.template_key,
+        params=row.params,
+        body=row.body,
+        language=row.language,
+        link=row.link,
+        message_class=row.message_class,
+        subject_type=row.subject_type,
+        subject_id=row.subject_id,
+        intent_at=at,
+        valid_until=row.valid_until,
+    )
+    return Claimed(row.channel, attempt, row.tries + 1)
+
+
+def _set_aside(connection: Connection, message_id: int, answer: Skip | State, at: datetime) -> None:
+    values: dict[str, object]
+    if isinstance(answer, State):
+        values = {"state": answer, "reason_code": "too_late"}
+    elif answer.until is not None and answer.until > at:
+        values = {
+            "state": State.HELD,
+            "reason_code": answer.reason_code,
+            "next_at": answer.until,
+        }
+    else:
+        values = {"state": State.SUPPRESSED, "reason_code": answer.reason_code}
+    connection.execute(
+        update(OutboxMessage).where(OutboxMessage.id == message_id).values(updated_at=at, **values)
+    )
+
+
+def _write_intents(connection: Connection, worker_id: int, claimed: Sequence[Claimed]) -> None:
+    if not claimed:
+        return
+    connection.execute(
+        insert(DeliveryAttempt),
+        [
+            {
+                "id": item.attempt.id,
+                "message_id": item.attempt.message_id,
+                "worker_id": worker_id,
+                "channel": item.channel,
+                "address_mask": mask(item.attempt.address),
+                "intent_at": item.attempt.intent_at,
+                "next_check_at": item.attempt.intent_at + retry.CHECKS[0],
+            }
+            for item in claimed
+        ],
+    )
+    connection.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.id == DeliveryAttempt.message_id,
+            DeliveryAttempt.id.in_([item.attempt.id for item in claimed]),
+        )
+        .values(
+            state=State.SENDING,
+            reason_code=None,
+            tries=OutboxMessage.tries + 1,
+            address_mask=DeliveryAttempt.address_mask,
+            updated_at=DeliveryAttempt.intent_at,
+        )
+    )
+
+
+def deliver_batch(
+    engine: Engine,
+    channels: Mapping[str, Channel],
+    resolver: Resolver,
+    worker_id: int,
+    *,
+    ids: Sequence[int] | None = None,
+    limit: int = 100,
+    threads: int = THREADS,
+    now: datetime | None = None,
+) -> Delivered:
+    """Claim a batch, call the channels concurrently with no transaction open, record each."""
+    claimed = claim(
+        engine,
+        worker_id,
+        limit,
+        resolver=resolver,
+        routes=channels.keys(),
+        ids=ids,
+        now=now,
+    )
+    counts = {Sent: 0, Refused: 0, Doubt: 0}
+    if claimed:
+        with ThreadPoolExecutor(min(threads, len(claimed)), "send") as pool:
+            calls = {pool.submit(_call, channels[c.channel], c.attempt): c for c in claimed}
+            for call in as_completed(calls):
+                answer = call.result()
+                counts[type(answer)] += 1
+                record_patiently(engine, calls[call], answer, now)
+    return Delivered(len(claimed), counts[Sent], counts[Refused], counts[Doubt])
+
+
+def _call(channel: Channel, attempt: Attempt) -> Answer:
+    try:
+        return channel.send(attempt)
+    except Exception as error:  # noqa: BLE001 - the provider boundary: anything is doubt
+        # the text of an error may hold the address or the body
+        log.error("channel %s raised %s", channel.name, type(error).__name__)
+        return Doubt(type(error).__name__)

@@ -1,0 +1,200 @@
+"""Write and read outbox messages, inside the caller's transaction.
+
+Never commits, never calls a provider, never sees an address.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from notifications import clock
+from notifications.models import DeliveryAttempt, OutboxMessage
+from notifications.states import WAITING, State
+from notifications.values import PRIORITY, Outgoing
+
+# PostgreSQL takes at most 65,535 parameters in one statement
+CHUNK = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where one message stands, and why."""
+
+    message_id: int
+    recipient_id: int
+    household_key: str | None
+    template_key: str
+    language: str
+    channel: str
+    state: State
+    reason_code: str | None
+    address_mask: str | None
+    next_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TraceLine:
+    """One step in the life of a message."""
+
+    at: datetime
+    what: str
+    reason: str | None
+    address_mask: str | None = None
+    provider_id: str | None = None
+
+
+def body_hash(body: str) -> str:
+    """Return the hash that stays when a body is erased."""
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def enqueue(session: Session, messages: Sequence[Outgoing]) -> int:
+    """Write messages; one whose `dedupe_key` is known already is left as it is."""
+    now = clock.now()
+    written = 0
+    for start in range(0, len(messages), CHUNK):
+        rows = [_row(message, now) for message in messages[start : start + CHUNK]]
+        ids = session.execute(
+            insert(OutboxMessage)
+            .values(rows)
+            .on_conflict_do_nothing(index_elements=["dedupe_key"])
+            .returning(OutboxMessage.id)
+        )
+        written += len(ids.all())
+    return written
+
+
+def cancel(session: Session, subject_type: str, subject_id: int) -> int:
+    """Cancel what has not left yet; what a provider may hold already is not touched."""
+    done = session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.subject_type == subject_type,
+            OutboxMessage.subject_id == subject_id,
+            OutboxMessage.state.in_(WAITING),
+        )
+        .values(state=State.CANCELLED, reason_code="withdrawn", updated_at=clock.now())
+        .returning(OutboxMessage.id)
+    )
+    return len(done.all())
+
+
+def waiting_ids(session: Session, subject_type: str, subject_id: int) -> list[int]:
+    """Return the ids of a subject's messages that wait to be sent."""
+    return list(
+        session.scalars(
+            select(OutboxMessage.id)
+            .where(
+                OutboxMessage.subject_type == subject_type,
+                OutboxMessage.subject_id == subject_id,
+                OutboxMessage.state.in_(WAITING),
+            )
+            .order_by(OutboxMessage.id)
+        )
+    )
+
+
+def statuses(session: Session, subject_type: str, subject_id: int) -> list[Status]:
+    """Return where each message of a subject stands."""
+    rows = session.scalars(
+        select(OutboxMessage)
+        .where(
+            OutboxMessage.subject_type == subject_type,
+            OutboxMessage.subject_id == subject_id,
+        )
+        .order_by(OutboxMessage.id)
+    )
+    return [_status(row) for row in rows]
+
+
+def tally(session: Session, subject_type: str, subject_id: int) -> dict[State, int]:
+    """Count a subject's messages by state: the progress of a broadcast."""
+    rows = session.execute(
+        select(OutboxMessage.state, func.count())
+        .where(
+            OutboxMessage.subject_type == subject_type,
+            OutboxMessage.subject_id == subject_id,
+        )
+        .group_by(OutboxMessage.state)
+    )
+    return {State(state): count for state, count in rows}
+
+
+def trace(session: Session, message_id: int) -> list[TraceLine]:
+    """Tell why a message did, or did not, reach its recipient: oldest step first."""
+    message = session.get(OutboxMessage, message_id)
+    if message is None:
+        return []
+    lines = [TraceLine(message.created_at, State.QUEUED, None)]
+    attempts = session.scalars(
+        select(DeliveryAttempt)
+        .where(DeliveryAttempt.message_id == message_id)
+        .order_by(DeliveryAttempt.intent_at)
+    )
+    for attempt in attempts:
+        lines.append(TraceLine(attempt.intent_at, State.SENDING, None, attempt.address_mask))
+        if attempt.settled_at is not None:
+            lines.append(
+                TraceLine(
+                    attempt.settled_at,
+                    attempt.state,
+                    attempt.reason or attempt.code,
+                    attempt.address_mask,
+                    attempt.provider_id,
+                )
+            )
+    if message.state != lines[-1].what:
+        lines.append(
+            TraceLine(
+                message.updated_at,
+                message.state,
+                message.reason_code,
+                message.address_mask,
+            )
+        )
+    return lines
+
+
+def _status(row: OutboxMessage) -> Status:
+    return Status(
+        message_id=row.id,
+        recipient_id=row.recipient_id,
+        household_key=row.household_key,
+        template_key=row.template_key,
+        language=row.language,
+        channel=row.channel,
+        state=State(row.state),
+        reason_code=row.reason_code,
+        address_mask=row.address_mask,
+        next_at=row.next_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _row(message: Outgoing, now: datetime) -> dict[str, object]:
+    return {
+        "dedupe_key": message.dedupe_key,
+        "recipient_id": message.recipient_id,
+        "household_key": message.household_key,
+        "template_key": message.template_key,
+        "language": message.language,
+        "params": dict(message.params),
+        "body": message.body,
+        "body_hash": body_hash(message.body),
+        "link": message.link,
+        "message_class": message.message_class,
+        "priority": PRIORITY[message.message_class],
+        "channel": message.channel,
+        "subject_type": message.subject_type,
+        "subject_id": message.subject_id,
+        "next_at": max(message.not_before or now, now),
+        "valid_until": message.valid_until,
+    }

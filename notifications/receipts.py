@@ -1,0 +1,122 @@
+"""Status reports of a provider, in any order and number: states move forwards only.
+
+Must not know how a report came in, nor whether its signature held: that is checked before.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from notifications import suppressions
+from notifications.models import DeliveryAttempt, OutboxMessage
+from notifications.states import AttemptState, State, may_become
+
+WORDS: dict[str, AttemptState] = {
+    "accepted": AttemptState.ACCEPTED,
+    "scheduled": AttemptState.ACCEPTED,
+    "queued": AttemptState.ACCEPTED,
+    "sending": AttemptState.ACCEPTED,
+    "sent": AttemptState.ACCEPTED,
+    "delivered": AttemptState.DELIVERED,
+    "read": AttemptState.DELIVERED,
+    "undelivered": AttemptState.UNDELIVERED,
+    "failed": AttemptState.FAILED,
+    "canceled": AttemptState.FAILED,
+}
+_SETTLED = frozenset({AttemptState.DELIVERED, AttemptState.UNDELIVERED, AttemptState.FAILED})
+
+
+def apply_status(
+    session: Session,
+    *,
+    attempt_id: UUID | None = None,
+    provider_id: str | None = None,
+    status: str,
+    error_code: str | None,
+    at: datetime,
+    strike: bool = False,
+) -> bool:
+    """Apply one report; False if the attempt or the word is unknown or nothing moved.
+
+    With `strike` an undelivered report counts against the recipient's address.
+    """
+    after = WORDS.get(status.lower())
+    if after is None:
+        return False
+    attempt = _locked_attempt(session, attempt_id, provider_id)
+    if attempt is None or (
+        provider_id and attempt.provider_id and attempt.provider_id != provider_id
+    ):
+        return False
+    before = AttemptState(attempt.state)
+    if before in _SETTLED or (before is AttemptState.ACCEPTED and after is before):
+        return False
+    attempt.state = after
+    attempt.provider_id = attempt.provider_id or provider_id
+    attempt.code = error_code
+    attempt.settled_at = at
+    _move_message(session, attempt, after, error_code, at, strike=strike)
+    session.flush()
+    return True
+
+
+def _locked_attempt(
+    session: Session, attempt_id: UUID | None, provider_id: str | None
+) -> DeliveryAttempt | None:
+    """Lock the attempt, then its message: the order in which dispatch records."""
+    query = select(DeliveryAttempt)
+    if attempt_id is not None:
+        query = query.where(DeliveryAttempt.id == attempt_id)
+    elif provider_id is not None:
+        query = query.where(DeliveryAttempt.provider_id == provider_id)
+    else:
+        return None
+    return session.scalars(
+        query.with_for_update().execution_options(populate_existing=True)
+    ).one_or_none()
+
+
+def _move_message(
+    session: Session,
+    attempt: DeliveryAttempt,
+    after: AttemptState,
+    error_code: str | None,
+    at: datetime,
+    *,
+    strike: bool,
+) -> None:
+    message = session.scalars(
+        select(OutboxMessage)
+        .where(OutboxMessage.id == attempt.message_id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    ).one()
+    if after is AttemptState.DELIVERED:
+        suppressions.forgive(session, message.recipient_id, message.channel)
+    elif after is not AttemptState.ACCEPTED:
+        if strike:
+            suppressions.strike(
+                session, message.recipient_id, message.channel, error_code or after, at
+            )
+        if not _is_latest(session, attempt):
+            # a newer attempt is under way: the old one's failure says nothing about it
+            return
+    if may_become(State(message.state), State(after.value)):
+        message.state = State(after.value)
+        message.provider_id = attempt.provider_id
+        message.reason_code = error_code
+        message.updated_at = at
+
+
+def _is_latest(session: Session, attempt: DeliveryAttempt) -> bool:
+    newest = session.scalar(
+        select(DeliveryAttempt.id)
+        .where(DeliveryAttempt.message_id == attempt.message_id)
+        .order_by(DeliveryAttempt.intent_at.desc(), DeliveryAttempt.id)
+        .limit(1)
+    )
+    return newest == attempt.id

@@ -1,0 +1,272 @@
+"""Settle attempts in doubt by asking the provider, never by sending again at once.
+
+Must not know any provider. An expired lease proves nothing: only a dead session does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy.exc import IntegrityError
+
+from notifications import clock, retry
+from notifications.channels.base import Channel
+from notifications.errors import ChannelUnknown
+from notifications.models import DeliveryAttempt, OutboxMessage
+from notifications.recording import close_attempt, move, record_acceptance
+from notifications.resolving import Resolver, pending
+from notifications.states import OPEN_ATTEMPT, AttemptState, State
+from notifications.values import (
+    Address,
+    Attempt,
+    Doubt,
+    Finding,
+    Found,
+    Skip,
+    mask,
+)
+from notifications.workers import is_dead
+
+log = logging.getLogger(__name__)
+
+# how long a provider that cannot be asked may leave us in doubt before a person has to look
+PATIENCE = timedelta(hours=1)
+ASK_AGAIN = timedelta(minutes=1)
+ASK_DAILY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What one round of asking came to."""
+
+    found: int
+    resent: int
+    waiting: int
+    needs_human: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    channel: str
+    attempt: Attempt
+    checks: int
+    doubts: int
+    known: frozenset[str]
+    wait_until: datetime | None
+    blocked: str | None
+
+
+def reconcile(
+    engine: Engine,
+    channels: Mapping[str, Channel],
+    resolver: Resolver,
+    *,
+    limit: int = 100,
+    now: datetime | None = None,
+) -> Reconciled:
+    """Ask the providers about attempts in doubt, and settle those that can be settled."""
+    at = now or clock.now()
+    found = resent = waiting = needs_human = 0
+    for question in _questions(engine, resolver, limit, at):
+        finding = _ask(channels, question)
+        try:
+            with engine.begin() as connection:
+                outcome = _settle(connection, question, finding, at)
+        except IntegrityError:
+            # the provider's message was bound to another attempt meanwhile: ask again later
+            outcome = None
+        found += outcome is State.ACCEPTED
+        resent += outcome is State.QUEUED
+        needs_human += outcome is State.NEEDS_HUMAN
+        waiting += outcome is None
+    return Reconciled(found, resent, waiting, needs_human)
+
+
+def _questions(engine: Engine, resolver: Resolver, limit: int, at: datetime) -> list[_Question]:
+    """Pick attempts whose check is due; put the check off, so that one worker asks at a time."""
+    with engine.begin() as connection:
+        rows = connection.execute(
+            select(
+                OutboxMessage.__table__,
+                DeliveryAttempt.id.label("attempt_id"),
+                DeliveryAttempt.state.label("attempt_state"),
+                DeliveryAttempt.address_mask.label("attempt_mask"),
+                DeliveryAttempt.worker_id,
+                DeliveryAttempt.intent_at,
+                DeliveryAttempt.checks,
+            )
+            .join(OutboxMessage, OutboxMessage.id == DeliveryAttempt.message_id)
+            .where(
+                DeliveryAttempt.state.in_(OPEN_ATTEMPT),
+                DeliveryAttempt.next_check_at <= at,
+            )
+            .order_by(DeliveryAttempt.next_check_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True, of=DeliveryAttempt.__table__)
+        ).all()
+        asked = []
+        for row in rows:
+            _put_off(connection, row.attempt_id, at + ASK_AGAIN)
+            if row.attempt_state == AttemptState.INTENT and not _bury(connection, row, at):
+                # the sender is alive, perhaps stopped: it may still send
+                continue
+            asked.append(row)
+        answers = resolver.resolve(connection, [pending(row) for row in asked]) if asked else {}
+        return [_question(connection, row, answers.get(row.id), at) for row in asked]
+
+
+def _put_off(connection: Connection, attempt_id: UUID, until: datetime) -> None:
+    connection.execute(
+        update(DeliveryAttempt).where(DeliveryAttempt.id == attempt_id).values(next_check_at=until)
+    )
+
+
+def _bury(connection: Connection, row: Row[tuple[object, ...]], at: datetime) -> bool:
+    if not is_dead(connection, row.worker_id):
+        return False
+    connection.execute(
+        update(DeliveryAttempt)
+        .where(DeliveryAttempt.id == row.attempt_id)
+        .values(state=AttemptState.UNKNOWN, reason="sender_died", settled_at=at)
+    )
+    move(
+        connection,
+        row.id,
+        [State.SENDING],
+        retry.Decision(State.UNKNOWN, at, "sender_died"),
+        at,
+    )
+    return True
+
+
+def _question(
+    connection: Connection,
+    row: Row[tuple[object, ...]],
+    answer: Address | Skip | None,
+    at: datetime,
+) -> _Question:
+    wait_until = blocked = None
+    address = Address("none", "")
+    if isinstance(answer, Address):
+        address = answer
+        if mask(address) != row.attempt_mask:
+            blocked = "address_changed"
+    elif isinstance(answer, Skip) and answer.until is not None and answer.until > at:
+        wait_until = answer.until
+    else:
+        blocked = answer.reason_code if isinstance(answer, Skip) else "no_address"
+    if row.body is None:
+        blocked = "body_erased"
+    known = connection.scalars(
+        select(DeliveryAttempt.provider_id)
+        .join(OutboxMessage, OutboxMessage.id == DeliveryAttempt.message_id)
+        .where(
+            DeliveryAttempt.provider_id.is_not(None),
+            DeliveryAttempt.channel == row.channel,
+            DeliveryAttempt.address_mask == row.attempt_mask,
+            DeliveryAttempt.intent_at >= row.intent_at - ASK_DAILY,
+            OutboxMessage.body_hash == row.body_hash,
+        )
+    )
+    attempt = Attempt(
+        id=row.attempt_id,
+        message_id=row.id,
+        recipient_id=row.recipient_id,
+        address=address,
+        template_key=row.template_key,
+        params=row.params,
+        body=row.body or "",
+        language=row.language,
+        link=row.link,
+        message_class=row.message_class,
+        subject_type=row.subject_type,
+        subject_id=row.subject_id,
+        intent_at=row.intent_at,
+        valid_until=row.valid_until,
+    )
+    return _Question(
+        row.channel,
+        attempt,
+        row.checks,
+        row.doubts,
+        frozenset(provider_id for provider_id in known if provider_id),
+        wait_until,
+        blocked,
+    )
+
+
+def _ask(channels: Mapping[str, Channel], question: _Question) -> Finding:
+    if question.wait_until is not None or question.blocked is not None:
+        return Doubt(question.blocked or "held")
+    channel = channels.get(question.channel)
+    if channel is None:
+        raise ChannelUnknown(question.channel)
+    try:
+        return channel.find(question.attempt, question.known)
+    except Exception as error:  # noqa: BLE001 - the provider boundary: anything is doubt
+        log.error("channel %s raised %s", channel.name, type(error).__name__)
+        return Doubt(type(error).__name__)
+
+
+def _settle(
+    connection: Connection, question: _Question, finding: Finding, at: datetime
+) -> State | None:
+    attempt = question.attempt
+    if isinstance(finding, Found):
+        return State.ACCEPTED if record_acceptance(connection, attempt, finding, at) else None
+    if question.wait_until is not None:
+        _put_off(connection, attempt.id, question.wait_until)
+        return None
+    if isinstance(finding, Doubt):
+        if at - attempt.intent_at < PATIENCE:
+            return None
+        decision = retry.after_silence(at)
+        # the attempt stays open: a receipt, or the provider tomorrow, may still answer
+        _put_off(connection, attempt.id, at + ASK_DAILY)
+        move(connection, attempt.message_id, [State.UNKNOWN], decision, at)
+        return decision.state
+    return _settle_absence(connection, question, at)
+
+
+def _settle_absence(connection: Connection, question: _Question, at: datetime) -> State | None:
+    attempt, checks = question.attempt, question.checks + 1
+    again = retry.next_check(attempt.intent_at, checks)
+    connection.execute(
+        update(DeliveryAttempt)
+        .where(DeliveryAttempt.id == attempt.id)
+        .values(checks=checks, next_check_at=max(again or at, at + ASK_AGAIN))
+    )
+    if again is not None:
+        return None
+    decision = retry.after_absence(
+        message_class=attempt.message_class,
+        resends=question.doubts,
+        now=at,
+        valid_until=attempt.valid_until,
+    )
+    if close_attempt(
+        connection,
+        attempt,
+        AttemptState.NOT_TAKEN,
+        at,
+        code=None,
+        reason="not_found_at_provider",
+    ):
+        connection.execute(
+            update(OutboxMessage)
+            .where(OutboxMessage.id == attempt.message_id)
+            .values(doubts=OutboxMessage.doubts + 1)
+        )
+        move(
+            connection,
+            attempt.message_id,
+            [State.UNKNOWN, State.NEEDS_HUMAN],
+            decision,
+            at,
+        )
+    return decision.state

@@ -1,0 +1,185 @@
+"""Write down what a channel answered. Must not call a channel."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, literal, update
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import DBAPIError
+
+from notifications import clock, retry, suppressions
+from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
+from notifications.states import OPEN_ATTEMPT, AttemptState, State
+from notifications.values import (
+    Answer,
+    Attempt,
+    Claimed,
+    Doubt,
+    Found,
+    Refused,
+    Sent,
+)
+
+log = logging.getLogger(__name__)
+
+
+def record_patiently(
+    engine: Engine, claimed: Claimed, answer: Answer, now: datetime | None
+) -> None:
+    """A database that is away for a moment must not turn an answer into doubt."""
+    for pause in (0.2, 1.0, 5.0):
+        try:
+            record(engine, claimed, answer, now=now)
+        except DBAPIError as error:
+            log.warning("recording an answer failed: %s", type(error).__name__)
+            time.sleep(pause)
+        else:
+            return
+    log.error("attempt %s stays in doubt: its answer was not recorded", claimed.attempt.id)
+
+
+def record(
+    engine: Engine, claimed: Claimed, answer: Answer, *, now: datetime | None = None
+) -> None:
+    """Write down what a channel answered."""
+    at = now or clock.now()
+    with engine.begin() as connection:
+        if isinstance(answer, Sent):
+            record_acceptance(connection, claimed.attempt, answer, at)
+        elif isinstance(answer, Refused):
+            _record_refusal(connection, claimed, answer, at)
+        else:
+            _record_doubt(connection, claimed.attempt, answer, at)
+
+
+def record_acceptance(
+    connection: Connection, attempt: Attempt, sent: Sent | Found, at: datetime
+) -> bool:
+    """One statement for attempt and message, and nothing beside it that could fail."""
+    taken = (
+        update(DeliveryAttempt)
+        .where(
+            DeliveryAttempt.id == attempt.id,
+            DeliveryAttempt.state.in_(OPEN_ATTEMPT),
+        )
+        .values(
+            state=AttemptState.ACCEPTED,
+            provider_id=sent.provider_id,
+            segments=sent.segments,
+            settled_at=at,
+        )
+        .returning(DeliveryAttempt.message_id)
+        .cte("taken")
+    )
+    done = connection.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.id == taken.c.message_id,
+            OutboxMessage.state.in_([State.SENDING, State.UNKNOWN, State.NEEDS_HUMAN]),
+        )
+        .values(
+            state=State.ACCEPTED,
+            reason_code=None,
+            provider_id=literal(sent.provider_id),
+            segments=sent.segments,
+            updated_at=at,
+        )
+    )
+    return done.rowcount == 1
+
+
+def close_attempt(
+    connection: Connection,
+    attempt: Attempt,
+    state: AttemptState,
+    at: datetime,
+    *,
+    code: str | None,
+    reason: str,
+) -> bool:
+    """Close an attempt that is still open; False if somebody else has closed it."""
+    done = connection.execute(
+        update(DeliveryAttempt)
+        .where(DeliveryAttempt.id == attempt.id, DeliveryAttempt.state.in_(OPEN_ATTEMPT))
+        .values(state=state, code=code, reason=reason, settled_at=at)
+    )
+    return done.rowcount == 1
+
+
+def move(
+    connection: Connection,
+    message_id: int,
+    before: Collection[State],
+    decision: retry.Decision,
+    at: datetime,
+) -> None:
+    """Carry out a decision, if the message is still where it was when that was made."""
+    connection.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.id == message_id, OutboxMessage.state.in_(before))
+        .values(
+            state=decision.state,
+            reason_code=decision.reason,
+            next_at=decision.at,
+            updated_at=at,
+        )
+    )
+
+
+def _record_refusal(
+    connection: Connection, claimed: Claimed, refused: Refused, at: datetime
+) -> None:
+    attempt = claimed.attempt
+    if not close_attempt(
+        connection,
+        attempt,
+        AttemptState.REFUSED,
+        at,
+        code=refused.code,
+        reason=refused.reason,
+    ):
+        return
+    decision = retry.after_refusal(
+        refused, tries=claimed.tries, now=at, valid_until=attempt.valid_until
+    )
+    move(connection, attempt.message_id, [State.SENDING, State.UNKNOWN], decision, at)
+    who = (attempt.recipient_id, claimed.channel)
+    if refused.suppress:
+        suppressions.suppress(connection, *who, refused.code, at)
+    if refused.strike:
+        suppressions.strike(connection, *who, refused.code, at)
+    if refused.halt:
+        _open_circuit(connection, claimed.channel, refused.reason, at)
+
+
+def _open_circuit(connection: Connection, channel: str, reason: str, at: datetime) -> None:
+    values = {"reason": reason, "opened_at": at, "open_until": at + retry.HALT}
+    connection.execute(
+        postgresql.insert(DeliveryCircuit)
+        .values(channel=channel, **values)
+        .on_conflict_do_update(index_elements=["channel"], set_=values)
+    )
+    log.error("channel %s is halted: %s", channel, reason)
+
+
+def _record_doubt(connection: Connection, attempt: Attempt, doubt: Doubt, at: datetime) -> None:
+    done = connection.execute(
+        update(DeliveryAttempt)
+        .where(
+            DeliveryAttempt.id == attempt.id,
+            DeliveryAttempt.state == AttemptState.INTENT,
+        )
+        .values(state=AttemptState.UNKNOWN, reason=doubt.reason, settled_at=at)
+    )
+    if done.rowcount:
+        move(
+            connection,
+            attempt.message_id,
+            [State.SENDING],
+            retry.Decision(State.UNKNOWN, at, doubt.reason),
+            at,
+        )

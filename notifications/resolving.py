@@ -1,0 +1,42 @@
+"""The seam to the application: who may be written to now, and where.
+
+Must not know addresses beyond the moment between claim and call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from sqlalchemy import Connection, Row
+
+from notifications.values import (
+    Address,
+    Pending,
+    Skip,
+)
+
+
+class Resolver(Protocol):
+    """The application's last word, asked in the claiming transaction: where to, or why not."""
+
+    def resolve(
+        self, conn: Connection, messages: Sequence[Pending]
+    ) -> Mapping[int, Address | Skip]:
+        """Answer for each message id; one left out is skipped as `no_address`."""
+        ...
+
+
+def pending(row: Row[tuple[object, ...]]) -> Pending:
+    """Show a row of the outbox to the resolver, without its text."""
+    return Pending(
+        id=row.id,
+        recipient_id=row.recipient_id,
+        household_key=row.household_key,
+        template_key=row.template_key,
+        language=row.language,
+        message_class=row.message_class,
+        channel=row.channel,
+        subject_type=row.subject_type,
+        subject_id=row.subject_id,
+    )

@@ -1,0 +1,94 @@
+"""Who must not be written to on a channel, and why. Must not know addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, literal, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from notifications.models import Suppression
+from notifications.retry import STRIKES_TO_SUPPRESS
+
+
+def suppress(
+    connection: Connection | Session,
+    recipient_id: int,
+    channel: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Stop a recipient on a channel at once."""
+    values = {"active": True, "reason_code": reason, "updated_at": now}
+    connection.execute(
+        insert(Suppression)
+        .values(recipient_id=recipient_id, channel=channel, **values)
+        .on_conflict_do_update(index_elements=["recipient_id", "channel"], set_=values)
+    )
+
+
+def strike(
+    connection: Connection | Session,
+    recipient_id: int,
+    channel: str,
+    reason: str,
+    now: datetime,
+) -> None:
+    """Count one permanent failure; the third stops the recipient on this channel."""
+    count = Suppression.strikes + 1
+    connection.execute(
+        insert(Suppression)
+        .values(
+            recipient_id=recipient_id,
+            channel=channel,
+            strikes=1,
+            reason_code=reason,
+            updated_at=now,
+        )
+        .on_conflict_do_update(
+            index_elements=["recipient_id", "channel"],
+            set_={
+                "strikes": count,
+                "active": Suppression.active | (count >= literal(STRIKES_TO_SUPPRESS)),
+                "reason_code": reason,
+                "updated_at": now,
+            },
+        )
+    )
+
+
+def forgive(connection: Connection | Session, recipient_id: int, channel: str) -> None:
+    """A delivered message shows that the address is good: forget strikes, keep opt-outs."""
+    connection.execute(
+        update(Suppression)
+        .where(
+            Suppression.recipient_id == recipient_id,
+            Suppression.channel == channel,
+            Suppression.active.is_(False),
+            Suppression.strikes > 0,
+        )
+        .values(strikes=0, updated_at=func.now())
+    )
+
+
+def lift(session: Session, recipient_id: int, channel: str) -> None:
+    """Write to a recipient again: the number was changed or the person asked for it."""
+    session.execute(
+        delete(Suppression).where(
+            Suppression.recipient_id == recipient_id, Suppression.channel == channel
+        )
+    )
+
+
+def suppressed(
+    connection: Connection | Session, recipients: Collection[int]
+) -> dict[tuple[int, str], str]:
+    """Return (recipient, channel) -> reason for those who must not be written to."""
+    rows = connection.execute(
+        select(Suppression.recipient_id, Suppression.channel, Suppression.reason_code).where(
+            Suppression.recipient_id.in_(recipients), Suppression.active
+        )
+    )
+    return {(row.recipient_id, row.channel): row.reason_code or "suppressed" for row in rows}

@@ -1,0 +1,181 @@
+"""Small types of the library: what is to be sent, where to, and what a provider answered.
+
+Must not know the database, a provider, or where an address comes from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+MessageClass = Literal["info", "confirm", "sign", "urgent", "otp"]
+# the smaller, the earlier it is claimed
+PRIORITY: Mapping[str, int] = {
+    "otp": 0,
+    "urgent": 0,
+    "sign": 1,
+    "confirm": 2,
+    "info": 3,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One message to one recipient, rendered, as the application hands it over."""
+
+    recipient_id: int
+    household_key: str | None
+    template_key: str
+    language: str
+    params: Mapping[str, str]
+    body: str
+    message_class: MessageClass
+    channel: str = "sms"
+    subject_type: str
+    subject_id: int
+    dedupe_key: str
+    not_before: datetime | None = None
+    valid_until: datetime | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broadcast:
+    """One notice to many; `key` is unique, so expanding it twice writes once."""
+
+    key: str
+    template_key: str
+    message_class: MessageClass
+    channel: str = "sms"
+    subject_type: str
+    subject_id: int
+    not_before: datetime | None = None
+    valid_until: datetime | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to send: lives only in memory between claim and call. `kind` is sms or email."""
+
+    kind: str
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Address({self.kind}, {mask(self)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Why a message must not go now; with `until` it is held, without it is suppressed."""
+
+    reason_code: str
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A message as the resolver sees it: who and why, without its text."""
+
+    id: int
+    recipient_id: int
+    household_key: str | None
+    template_key: str
+    language: str
+    message_class: str
+    channel: str
+    subject_type: str
+    subject_id: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One intended call to a provider."""
+
+    id: UUID
+    message_id: int
+    recipient_id: int
+    address: Address
+    template_key: str
+    params: Mapping[str, str]
+    body: str
+    language: str
+    link: str | None
+    message_class: str
+    subject_type: str
+    subject_id: int
+    intent_at: datetime
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An attempt that this worker alone may now carry out."""
+
+    channel: str
+    attempt: Attempt
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """The provider took the message."""
+
+    provider_id: str
+    segments: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The provider certainly did not take the message.
+
+    `suppress` says that the recipient must not be written to again; `strike` that the address
+    looks bad; `halt` that the whole channel is broken (our credentials).
+    """
+
+    code: str
+    reason: str
+    permanent: bool
+    retry_after: float | None = None
+    suppress: bool = False
+    strike: bool = False
+    halt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Nobody knows whether the provider took the message."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The provider was asked and has the message."""
+
+    provider_id: str
+    status: str
+    segments: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """The provider was asked and does not have the message (yet)."""
+
+
+Answer = Sent | Refused | Doubt
+Finding = Found | Absent | Doubt
+
+
+def mask(address: Address) -> str:
+    """Return the address as it may be stored and logged."""
+    if address.kind == "email":
+        name, _, domain = address.value.partition("@")
+        return f"{name[:1]}***@{domain}"
+    digits = address.value
+    if len(digits) < 8:
+        return "*" * len(digits)
+    return f"{digits[:3]}****{digits[-4:]}"
