@@ -34,7 +34,11 @@ def create_app(settings: Settings) -> Flask:
         SETTINGS=settings,
         DEVELOPMENT_PAGES=settings.sms_channel == "console",
         SQLALCHEMY_DATABASE_URI=settings.database_url,
-        SQLALCHEMY_ENGINE_OPTIONS={"pool_pre_ping": True, "pool_size": 8, "max_overflow": 8},
+        SQLALCHEMY_ENGINE_OPTIONS={
+            "pool_pre_ping": True,
+            "pool_size": 8,
+            "max_overflow": 8,
+        },
         SESSION_COOKIE_NAME="__Host-session" if secure else "session",
         SESSION_COOKIE_SECURE=secure,
         SESSION_COOKIE_HTTPONLY=True,
@@ -88,8 +92,10 @@ def _asset(name: str) -> str:
 
 def _qr_svg(content: str) -> Markup:
     """A QR code without inline styles; the markup comes from segno, the content is only encoded."""
-    return Markup(  # noqa: S704
-        segno.make(content, error="m").svg_inline(border=0, omitsize=True, svgclass=None, lineclass=None)
+    return Markup(
+        segno.make(content, error="m").svg_inline(
+            border=0, omitsize=True, svgclass=None, lineclass=None
+        )
     )
 
 

@@ -30,7 +30,13 @@ def _key(purpose: str, value: str) -> bytes:
 
 
 def admit(
-    session: Session, purpose: str, value: str, *, limit: int, window: timedelta, now: datetime
+    session: Session,
+    purpose: str,
+    value: str,
+    *,
+    limit: int,
+    window: timedelta,
+    now: datetime,
 ) -> bool:
     """Count one try and say whether it is within `limit` per `window`.
 

@@ -201,8 +201,13 @@ class Form(FlaskForm):  # type: ignore[misc]
 
     @property
     def problems(self) -> list[tuple[str, str]]:
-        """(field id, message) of every error, in the order of the page."""
-        return [(field.id, str(message)) for field in self for message in _flat(field.errors)]
+        """(field id, label and message) of every error, in the order of the page."""
+        joint = ": " if language() == "en" else "："
+        return [
+            (field.id, f"{field.label.text}{joint}{message}")
+            for field in self
+            for message in _flat(field.errors)
+        ]
 
 
 def _flat(errors: Any) -> list[Any]:

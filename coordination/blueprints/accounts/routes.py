@@ -19,7 +19,12 @@ from coordination.ground.phones import mask_phone
 from coordination.ground.text import Text
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import NEXT_KEY, Access, guard, is_staff, local_path
-from coordination.web.request import SESSION_KEY, as_language, current_actor, unit_of_work
+from coordination.web.request import (
+    SESSION_KEY,
+    as_language,
+    current_actor,
+    unit_of_work,
+)
 from coordination.web.say import say
 
 bp = Blueprint("accounts", __name__)

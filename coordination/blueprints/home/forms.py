@@ -10,5 +10,8 @@ class OpenCode(Form):
 
     code = LineField(
         both("短码", "Code"),
-        [Required("请填写短信中的短码。", "Enter the code from the message."), AtMost(40)],
+        [
+            Required("请填写短信中的短码。", "Enter the code from the message."),
+            AtMost(40),
+        ],
     )

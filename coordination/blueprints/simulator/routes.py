@@ -44,6 +44,4 @@ def index() -> ResponseReturnValue:
     name = clean(request.args.get("name", ""))[:60]
     with reading() as session:
         phones = phones_with_texts(session, name=name)
-    return render_template(
-        "simulator/index.html", phones=phones, name=name, clickable=clickable
-    )
+    return render_template("simulator/index.html", phones=phones, name=name, clickable=clickable)

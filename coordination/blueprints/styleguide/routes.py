@@ -48,11 +48,17 @@ class Sample(Form):
     answer = RadioField(
         both("您的答复", "Your answer"),
         [Chosen()],
-        choices=[("yes", both("参加", "We will come")), ("no", both("不能参加", "We cannot come"))],
+        choices=[
+            ("yes", both("参加", "We will come")),
+            ("no", both("不能参加", "We cannot come")),
+        ],
     )
     classes = SelectMultipleField(
         both("班级", "Classes"),
-        choices=[("31", both("三（1）班", "Class 3(1)")), ("32", both("三（2）班", "Class 3(2)"))],
+        choices=[
+            ("31", both("三（1）班", "Class 3(1)")),
+            ("32", both("三（2）班", "Class 3(2)")),
+        ],
     )
     text = ParagraphField(both("内容", "Text"), [Required()])
     file = FileField(both("文件", "File"))

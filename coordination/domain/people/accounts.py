@@ -47,7 +47,8 @@ _QUARTER, _HOUR, _DAY = timedelta(minutes=15), timedelta(hours=1), timedelta(day
 _hasher = PasswordHasher()
 
 _WAIT = Text(
-    "尝试次数过多，请 15 分钟后再试。", "Too many attempts; please try again in 15 minutes."
+    "尝试次数过多，请 15 分钟后再试。",
+    "Too many attempts; please try again in 15 minutes.",
 )
 _WAIT_CODE = Text(
     "验证码请求过于频繁，请一小时后再试。",
@@ -86,7 +87,9 @@ def open_account(uow: UnitOfWork, *, person_id: int, login: str, password: str) 
     """Give a person a password account; for the command line and the administration."""
     uow.authorize(Action.ROSTER_IMPORT)
     account = Account(
-        person_id=person_id, login=normal_login(login), password_hash=hash_password(password)
+        person_id=person_id,
+        login=normal_login(login),
+        password_hash=hash_password(password),
     )
     uow.session.add(account)
     return account
@@ -105,7 +108,14 @@ def sign_in(uow: UnitOfWork, *, login: str, password: str, address: str) -> str 
     # The pair is limited hardest: a stranger guessing elsewhere does not lock the owner out.
     if not (
         admit(uow.session, "sign_in.pair", pair, limit=10, window=_QUARTER, now=uow.now)
-        and admit(uow.session, "sign_in.address", address, limit=100, window=_QUARTER, now=uow.now)
+        and admit(
+            uow.session,
+            "sign_in.address",
+            address,
+            limit=100,
+            window=_QUARTER,
+            now=uow.now,
+        )
         and admit(uow.session, "sign_in.login", login, limit=200, window=_HOUR, now=uow.now)
     ):
         raise TooMany(_WAIT)
@@ -128,9 +138,7 @@ def request_code(uow: UnitOfWork, *, phone: str, address: str) -> int:
     number = normal_phone(phone)
     if number is None:
         raise Invalid(
-            fields={
-                "phone": Text("请填写 11 位手机号码。", "Enter a mobile number, 11 digits.")
-            }
+            fields={"phone": Text("请填写 11 位手机号码。", "Enter a mobile number, 11 digits.")}
         )
     if not (
         admit(uow.session, "code.address", address, limit=30, window=_HOUR, now=uow.now)
@@ -201,7 +209,8 @@ def sign_out_everywhere(uow: UnitOfWork) -> None:
     uow.authorize(Action.LANGUAGE_CHOOSE, Scope(person=uow.actor.person_id))
     for held in uow.session.scalars(
         select(AccountSession).where(
-            AccountSession.person_id == uow.actor.person_id, AccountSession.revoked_at.is_(None)
+            AccountSession.person_id == uow.actor.person_id,
+            AccountSession.revoked_at.is_(None),
         )
     ):
         held.revoked_at = uow.now
@@ -211,7 +220,11 @@ def change_password(uow: UnitOfWork, *, old: str, new: str, address: str) -> str
     """Replace the actor's password, end the other sessions; the secret of a fresh one, or None."""
     uow.authorize(Action.LANGUAGE_CHOOSE, Scope(person=uow.actor.person_id))
     if not admit(
-        uow.session, "password.change", str(uow.actor.person_id), limit=10, window=_QUARTER,
+        uow.session,
+        "password.change",
+        str(uow.actor.person_id),
+        limit=10,
+        window=_QUARTER,
         now=uow.now,
     ):
         raise TooMany(_WAIT)
@@ -277,7 +290,11 @@ def _holder(session: Session, number: str, today: date) -> int | None:
     active = list(
         session.scalars(
             select(Person.id)
-            .where(Person.id.in_(holders), Person.status == "active", Person.is_student.is_(False))
+            .where(
+                Person.id.in_(holders),
+                Person.status == "active",
+                Person.is_student.is_(False),
+            )
             .order_by(Person.id)
         )
     )

@@ -8,7 +8,12 @@ from datetime import date
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
-from coordination.domain.people.models import ClassGroup, ClassMember, Organisation, Person
+from coordination.domain.people.models import (
+    ClassGroup,
+    ClassMember,
+    Organisation,
+    Person,
+)
 from coordination.ground.actor import Actor
 from coordination.ground.text import Text
 

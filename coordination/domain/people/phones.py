@@ -52,7 +52,10 @@ def phones_with_texts(session: Session, *, name: str = "") -> list[Phone]:
     recipients = [row.recipient_id for row in session.execute(latest)]
     place = (
         func.row_number()
-        .over(partition_by=SimulatedMessage.recipient_id, order_by=SimulatedMessage.id.desc())
+        .over(
+            partition_by=SimulatedMessage.recipient_id,
+            order_by=SimulatedMessage.id.desc(),
+        )
         .label("place")
     )
     numbered = (
