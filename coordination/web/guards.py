@@ -147,7 +147,8 @@ def _check() -> ResponseReturnValue | None:
                     "The request came from another site and was refused.",
                 )
             )
-        csrf.protect()
+        if current_app.config["WTF_CSRF_ENABLED"]:
+            csrf.protect()
     if access == Access.DEVELOPMENT and not current_app.config["DEVELOPMENT_PAGES"]:
         raise NotFound()
     actor = current_actor()

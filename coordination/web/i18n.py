@@ -55,12 +55,7 @@ def _remember_for_account() -> None:
 def _remember_by_cookie(response: Response) -> Response:
     if request.url_rule is None or request.endpoint == "static":
         return response
-    wanted = g.get("language_chosen") or (
-        as_language(request.args.get("lang"))
-        or (as_language(request.form.get("_lang")) if request.form else None)
-        if response.status_code != 413
-        else None
-    )
+    wanted = g.get("language_chosen") or chosen_language()
     if wanted and request.cookies.get(LANGUAGE_COOKIE) != wanted:
         response.set_cookie(
             LANGUAGE_COOKIE,

@@ -12,6 +12,7 @@ from typing import cast
 from flask import g, has_request_context, request, session
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from coordination.authz.actor import ANONYMOUS, Actor
 from coordination.domain.people.accounts import actor_of_session
@@ -61,7 +62,10 @@ def chosen_language() -> Language | None:
     """The language this very request asks for, by the form button or by ``?lang=``."""
     asked = request.args.get("lang", "")
     if request.method == "POST":
-        asked = request.form.get("_lang", asked)
+        try:
+            asked = request.form.get("_lang", asked)
+        except RequestEntityTooLarge:
+            pass  # refused by the guard; its page still needs a language
     return as_language(asked)
 
 
