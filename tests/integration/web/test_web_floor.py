@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Browser
 from flask import Flask
 
 from coordination.web.guards import access_of, local_path
+from tests.integration.web.talking import Browser
 
 
 def test_an_unmarked_view_is_closed(app: Flask, browser: Browser) -> None:

@@ -6,7 +6,6 @@ import re
 from datetime import timedelta
 
 import pytest
-from conftest import PHONE, Browser
 from flask import Flask
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
@@ -19,6 +18,7 @@ from coordination.domain.people.models import (
 )
 from coordination.ground import clock
 from notifications.models import OutboxMessage
+from tests.integration.web.talking import PHONE, Browser
 
 
 @pytest.fixture(autouse=True)
