@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.orm import Session
-from tests.unit.notifications.making import Phones
 
 from notifications.jobs import procrastinate_schema_sql
 from notifications.models import metadata
 from notifications.workers import Worker
+from tests.unit.notifications.making import Phones
 
 
 @pytest.fixture(scope="session")

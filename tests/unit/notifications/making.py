@@ -88,7 +88,9 @@ class Phones:
     ) -> Mapping[int, Address | Skip]:
         return {
             message.id: self.skips.get(message.recipient_id)
-            or Address("sms", self.numbers.get(message.recipient_id, phone_of(message.recipient_id)))
+            or Address(
+                "sms", self.numbers.get(message.recipient_id, phone_of(message.recipient_id))
+            )
             for message in messages
         }
 

@@ -9,6 +9,13 @@ import pytest
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
+
+from notifications import clock, outbox, suppressions
+from notifications.dispatch import claim, deliver_batch
+from notifications.errors import WorkerNotAlive
+from notifications.models import DeliveryAttempt
+from notifications.values import Answer, Attempt, Doubt, Refused, Skip
+from notifications.workers import Worker
 from tests.unit.notifications.making import (
     NOON,
     Phones,
@@ -19,13 +26,6 @@ from tests.unit.notifications.making import (
     put,
     states_of,
 )
-
-from notifications import clock, outbox, suppressions
-from notifications.dispatch import claim, deliver_batch
-from notifications.errors import WorkerNotAlive
-from notifications.models import DeliveryAttempt
-from notifications.values import Answer, Attempt, Doubt, Refused, Skip
-from notifications.workers import Worker
 
 
 def test_a_message_is_sent_once_and_accepted(
@@ -175,9 +175,7 @@ def test_doubt_is_not_sent_again(engine: Engine, worker: Worker, phones: Phones)
     assert message_of(engine, message_id).state == "unknown"
 
 
-def test_a_channel_that_raises_leaves_doubt(
-    engine: Engine, worker: Worker, phones: Phones
-) -> None:
+def test_a_channel_that_raises_leaves_doubt(engine: Engine, worker: Worker, phones: Phones) -> None:
     put(engine, make_outgoing())
 
     def explode(attempt: Attempt) -> Answer:
@@ -195,9 +193,7 @@ def test_refused_credentials_halt_the_channel(
     now = clock.now()
     deliver_batch(engine, {"sms": provider}, phones, worker.id, now=now)
     put(engine, make_outgoing(2))
-    deliver_batch(
-        engine, {"sms": provider}, phones, worker.id, now=now + timedelta(minutes=1)
-    )
+    deliver_batch(engine, {"sms": provider}, phones, worker.id, now=now + timedelta(minutes=1))
     assert len(provider.calls) == 1
     assert states_of(engine) == ["queued", "queued"]
 
@@ -228,9 +224,7 @@ def _race(engine: Engine, phones: Phones, provider: Provider, workers: int) -> N
         thread.join()
 
 
-def test_workers_that_claim_at_once_send_each_message_once(
-    engine: Engine, phones: Phones
-) -> None:
+def test_workers_that_claim_at_once_send_each_message_once(engine: Engine, phones: Phones) -> None:
     put(engine, *(make_outgoing(n) for n in range(120)))
     provider = Provider()
     _race(engine, phones, provider, workers=4)
