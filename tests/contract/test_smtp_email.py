@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from email import message_from_bytes, policy
@@ -38,7 +39,7 @@ class Mailbox:
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.data == "drop":
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
             return "250 OK"
         assert isinstance(envelope.content, bytes)
@@ -64,12 +65,12 @@ def port(mailbox: Mailbox) -> Iterator[int]:
     controller.stop()
 
 
-def _settings(port: int, **changes: str) -> SmtpSettings:
+def _settings(port: int, unsubscribe_url: str = "") -> SmtpSettings:
     return SmtpSettings(
         host="127.0.0.1",
         port=port,
         sender="光明区教育局 <no-reply@district.example>",
-        **changes,
+        unsubscribe_url=unsubscribe_url,
     )
 
 

