@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> Flask:
         PUBLIC_URL=settings.public_url,
         TIMEZONE=settings.timezone,
         SETTINGS=settings,
-        DEVELOPMENT_PAGES=settings.sms_channel == "console",
+        DEVELOPMENT_PAGES=settings.sms_channel == "console" and not settings.production,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={
             "pool_pre_ping": True,

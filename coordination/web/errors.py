@@ -12,7 +12,7 @@ from flask import Flask, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError  # type: ignore[import-untyped]
 from sqlalchemy.exc import DataError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, SecurityError
 
 from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text
@@ -114,6 +114,13 @@ def _refused(error: CoordinationError) -> ResponseReturnValue:
     return _answer(error.status, error.code, error.message, dict(error.fields))
 
 
+def _foreign_host(_error: SecurityError) -> ResponseReturnValue:
+    """Before routing: no page can be built for a host that is not ours."""
+    return Response(
+        "网址不正确。 This is not our address.\n", 400, content_type="text/plain; charset=utf-8"
+    )
+
+
 def _csrf(_error: CSRFError) -> ResponseReturnValue:
     return _answer(
         403,
@@ -165,6 +172,7 @@ def install(app: Flask) -> None:
     """Render every refusal in the viewer's language."""
     app.register_error_handler(CoordinationError, _refused)
     app.register_error_handler(CSRFError, _csrf)
+    app.register_error_handler(SecurityError, _foreign_host)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(DataError, _not_data)
     if not app.testing:

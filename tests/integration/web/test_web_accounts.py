@@ -21,13 +21,6 @@ from notifications.models import OutboxMessage
 from tests.integration.web.talking import PHONE, Browser
 
 
-@pytest.fixture(autouse=True)
-def present_time() -> object:
-    """Give the clock back after a test has moved it."""
-    yield
-    clock.travel_to(None)
-
-
 def texts(engine: Engine) -> list[str]:
     with Session(engine) as session:
         return [

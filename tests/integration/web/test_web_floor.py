@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from flask import Flask
 
+from coordination.app import create_app
+from coordination.ground import clock
+from coordination.ground.ticks import ticked
+from coordination.settings import Settings
 from coordination.web.guards import access_of, local_path
+from coordination.web.request import database
 from tests.integration.web.talking import Browser
 
 
@@ -132,7 +139,27 @@ def test_the_simulator_is_closed_where_texts_are_really_sent(app: Flask) -> None
     assert browser.get("/styleguide").status_code == 404
 
 
-def test_health_is_told_without_a_database_and_readiness_is_not(browser: Browser) -> None:
+def test_health_and_readiness_are_told_in_figures(app: Flask, browser: Browser) -> None:
     assert browser.get("/healthz").get_json() == {"status": "ok"}
     said = browser.get("/readyz")
-    assert said.status_code == 503 and said.get_json()["migrated"] is False
+    assert said.status_code == 200
+    assert said.get_json() == {
+        "status": "ready",
+        "database": True,
+        "migrated": True,
+        "clock_age_seconds": None,
+        "clock_late": True,
+        "oldest_due_message_seconds": 0,
+    }
+    with app.app_context():
+        ticked(database(), "outbox", clock.now() - timedelta(seconds=20))
+        database().commit()
+    assert 20 <= browser.get("/readyz").get_json()["clock_age_seconds"] < 30
+
+
+def test_readiness_says_when_the_database_is_gone() -> None:
+    gone = "postgresql+psycopg://127.0.0.1:1/none"
+    made = create_app(Settings(database_url=gone, field_key="a field key for tests only"))
+    answer = made.test_client().get("/readyz")
+    assert answer.status_code == 503 and answer.get_json()["database"] is False
+    assert made.test_client().get("/healthz").status_code == 200

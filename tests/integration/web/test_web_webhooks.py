@@ -31,6 +31,7 @@ def twilio_app(app: Flask, server_url: str) -> Flask:
         Settings(
             database_url=server_url,
             public_url=PUBLIC,
+            field_key="a field key for tests only",
             sms_channel="twilio",
             twilio_account_sid=ACCOUNT,
             twilio_auth_token=TOKEN,
@@ -46,9 +47,18 @@ def attempt(engine: Engine, twilio_app: Flask) -> Iterator[UUID]:
     now, made = clock.now(), uuid4()
     with Session(engine) as session:
         message = OutboxMessage(
-            dedupe_key="k", recipient_id=1, template_key="t", language="zh", body_hash="h",
-            message_class="info", priority=3, channel="sms", subject_type="notice", subject_id=1,
-            state="accepted", next_at=now,
+            dedupe_key="k",
+            recipient_id=1,
+            template_key="t",
+            language="zh",
+            body_hash="h",
+            message_class="info",
+            priority=3,
+            channel="sms",
+            subject_type="notice",
+            subject_id=1,
+            state="accepted",
+            next_at=now,
         )
         session.add(message)
         session.flush()
