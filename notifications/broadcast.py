@@ -20,7 +20,7 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from notifications import clock
@@ -62,7 +62,7 @@ def expand(session: Session, broadcast: Broadcast, recipients: Select[Any]) -> i
             literal(starts, DateTime(timezone=True)),
             literal(broadcast.valid_until, DateTime(timezone=True)),
         )
-        .distinct(household)
+        .ext(distinct_on(household))
         .order_by(household, wanted.c.recipient_id)
     )
     columns = [
@@ -87,7 +87,8 @@ def expand(session: Session, broadcast: Broadcast, recipients: Select[Any]) -> i
     done = session.connection().execute(
         insert(OutboxMessage)
         .from_select(columns, source, include_defaults=False)
-        .on_conflict_do_nothing(index_elements=["dedupe_key"])
+        .on_conflict_do_nothing(index_elements=["dedupe_key"]),
+        execution_options={"preserve_rowcount": True},
     )
     session.execute(
         update(BroadcastRow)

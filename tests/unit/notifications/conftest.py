@@ -36,7 +36,8 @@ def migrated(library_url: URL) -> Iterator[Engine]:
     engine = create_engine(library_url, pool_size=20, max_overflow=20)
     metadata.create_all(engine)
     with engine.begin() as connection:
-        connection.connection.driver_connection.execute(procrastinate_schema_sql())
+        # by cursor and without parameters: the schema holds percent signs
+        connection.connection.cursor().execute(procrastinate_schema_sql())
     yield engine
     engine.dispose()
 

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import Connection, Engine, select
 from sqlalchemy.orm import Session
@@ -32,7 +33,7 @@ def phone_of(recipient_id: int) -> str:
     return f"+86138{recipient_id:08d}"
 
 
-def make_outgoing(number: int = 1, **changes: object) -> Outgoing:
+def make_outgoing(number: int = 1, **changes: Any) -> Outgoing:
     base = Outgoing(
         recipient_id=number,
         household_key=None,
@@ -45,7 +46,7 @@ def make_outgoing(number: int = 1, **changes: object) -> Outgoing:
         subject_id=1,
         dedupe_key=f"notice:1:{number}",
     )
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)
 
 
 def put(engine: Engine, *messages: Outgoing) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 from itertools import permutations
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -127,7 +128,7 @@ def test_a_foreign_or_unknown_receipt_changes_nothing(
     claimed = _claimed(engine, worker, phones)
     record(engine, claimed, Sent("SM1"))
     with Session(engine) as session:
-        common = {"error_code": None, "at": NOON}
+        common: dict[str, Any] = {"error_code": None, "at": NOON}
         assert not apply_status(session, provider_id="SM2", status="delivered", **common)
         assert not apply_status(session, provider_id="SM1", status="exploded", **common)
         assert not apply_status(session, status="delivered", **common)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -29,7 +30,7 @@ ASKED = (*CHECKS, timedelta(minutes=30))
 
 
 def _in_doubt(
-    engine: Engine, worker: Worker, phones: Phones, provider: Provider, **changes: object
+    engine: Engine, worker: Worker, phones: Phones, provider: Provider, **changes: Any
 ) -> tuple[int, datetime]:
     [message_id] = put(engine, make_outgoing(**changes))
     now = clock.now()
@@ -146,7 +147,7 @@ def test_quiet_hours_put_the_question_off(engine: Engine, worker: Worker, phones
 def test_one_message_at_the_provider_settles_one_of_two_doubts(
     engine: Engine, worker: Worker, phones: Phones
 ) -> None:
-    same = {"body": "same", "recipient_id": 1}
+    same: dict[str, Any] = {"body": "same", "recipient_id": 1}
     ids = put(
         engine, make_outgoing(1, **same), make_outgoing(2, **(same | {"dedupe_key": "other"}))
     )
