@@ -1,0 +1,141 @@
+"""The command line: `coordination run | web | worker | clock | tour | seed | import-roster | ...`.
+
+Composition root: commands import late, because `--help` must not load an ORM.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import rich_click as click
+
+from coordination.settings import BadSettings, Settings, load
+
+
+@click.group()
+def main() -> None:
+    """Home, school and community on one session."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(name)s %(message)s", stream=sys.stderr
+    )
+    for noisy in ("twilio", "apscheduler", "procrastinate", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def _settings(*, database: bool = True) -> Settings:
+    try:
+        settings = load()
+    except BadSettings as error:
+        raise click.ClickException(str(error)) from error
+    if database and not settings.database_url:
+        raise click.ClickException(
+            "DATABASE_URL is not set. `coordination run` starts the embedded PostgreSQL by itself;"
+            " every other command needs the address it prints."
+        )
+    return settings
+
+
+@main.command()
+def run() -> None:
+    """Start everything: database, migration, demo district, web, clock and worker."""
+    from coordination.supervisor import run_all
+
+    raise SystemExit(run_all(_settings(database=False)))
+
+
+@main.command()
+def web() -> None:
+    """Serve the web pages."""
+    import os
+
+    from coordination.supervisor import web_command
+
+    command = web_command(_settings())
+    os.execv(command[0], command)  # noqa: S606 - our own interpreter
+
+
+@main.command()
+@click.option("--concurrency", default=1, show_default=True, help="Jobs at a time.")
+def worker(concurrency: int) -> None:
+    """Deliver messages until stopped; start as many as you like, on as many machines."""
+    from coordination.worker import run_worker
+
+    run_worker(_settings(), concurrency)
+
+
+@main.command()
+def clock() -> None:
+    """Tick; several may run, one leads."""
+    from coordination.worker import run_clock
+
+    run_clock(_settings())
+
+
+@main.command()
+def tour() -> None:
+    """Tell the whole story on a throw-away database; fails if anything expected is missing."""
+    from coordination.tour import main as tell
+
+    raise SystemExit(tell())
+
+
+@main.command()
+@click.option("--schools", default=20, show_default=True)
+@click.option("--students", default=20_000, show_default=True)
+def seed(schools: int, students: int) -> None:
+    """Fill an empty database with a synthetic district of any size, always the same."""
+    from coordination.seed.synthetic import seed as fill
+    from coordination.worker import configure
+
+    with _database(_settings(database=False)) as settings:
+        configure(settings)
+        fill(settings.database_url, schools, students)
+
+
+@main.command("import-roster")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--apply", is_flag=True, help="Write it; without this only the preview is shown.")
+def import_roster(path: Path, *, apply: bool) -> None:
+    """Preview, and with --apply load, a roster: OneRoster, School Data Sync or our template."""
+    from coordination.domain.people.roster.command import import_path
+    from coordination.worker import configure
+
+    with _database(_settings(database=False)) as settings:
+        configure(settings)
+        raise SystemExit(import_path(settings.database_url, path, apply=apply))
+
+
+@main.command()
+def doctor() -> None:
+    """Check this installation and say what to do about what is missing."""
+    from coordination.doctor import examine
+
+    raise SystemExit(examine(_settings(database=False)))
+
+
+@main.command()
+def policy() -> None:
+    """Print who may do what."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from coordination.authz.policy import POLICY
+
+    table = Table("action", "rule")
+    for action, rule in sorted(POLICY.items()):
+        table.add_row(action, repr(rule))
+    Console().print(table)
+
+
+def _database(settings: Settings) -> AbstractContextManager[Settings]:
+    """The settings with a database: the given one, or the embedded one for as long as it takes."""
+    from coordination.supervisor import database
+
+    return database(settings)
+
+
+if __name__ == "__main__":
+    main()

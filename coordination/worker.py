@@ -1,0 +1,253 @@
+"""Composition root of everything that runs by itself: the clock's ticks and the delivery worker.
+
+TICKS is the whole list of what happens without anybody asking. A tick only moves due rows and
+defers jobs; one process is the leader, by an advisory lock that dies with its connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from procrastinate import App
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.orm import Session
+
+from coordination.authz.actions import Action
+from coordination.authz.actor import SYSTEM
+from coordination.ground import clock, crypto
+from coordination.ground.ticks import ticked
+from coordination.reactions import notices, reminders
+from coordination.reactions.deliveries import Resolver
+from coordination.reactions.work import begin
+from coordination.settings import Settings
+from notifications import health
+from notifications.channels import make_channels
+from notifications.channels.base import Channel
+from notifications.dispatch import deliver_batch
+from notifications.erasure import erase_bodies
+from notifications.jobs import defer_drain, libpq_dsn, make_job_app
+from notifications.reconciling import reconcile
+from notifications.workers import Worker
+
+log = logging.getLogger(__name__)
+
+LEADER = 74_202
+BATCH = 100
+KEEP_BODIES_DAYS = 180
+
+
+def configure(settings: Settings) -> None:
+    """Hand the settings to the modules that need them, once per process."""
+    crypto.use_key(settings.field_key)
+    notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
+    reminders.use_zone(settings.zone)
+
+
+def routes_of(settings: Settings) -> dict[str, str]:
+    """Which channel serves texts and which serves mail."""
+    sms = "twilio_sms" if settings.sms_channel == "twilio" else "console"
+    return {"sms": sms, "email": "smtp_email" if settings.smtp_url else "console"}
+
+
+class Postman:
+    """Delivers what is due: claims, calls, records, and settles what is in doubt."""
+
+    def __init__(self, engine: Engine, settings: Settings, channels: dict[str, Channel]) -> None:
+        self._engine, self._channels = engine, channels
+        self._resolver = Resolver(settings.zone)
+        self._worker = Worker(engine)
+
+    def deliver(self, ids: Sequence[int] | None = None) -> int:
+        """Send a batch, or everything that is due; how many were claimed."""
+        total = 0
+        while True:
+            done = deliver_batch(
+                self._engine,
+                self._channels,
+                self._resolver,
+                self._worker.id,
+                ids=ids,
+                limit=BATCH,
+            )
+            total += done.claimed
+            if done.claimed < BATCH or ids is not None:
+                break
+        if ids is None:
+            reconcile(self._engine, self._channels, self._resolver)
+        return total
+
+    def close(self) -> None:
+        """Give up the proof of life: whatever is in doubt may now be settled by others."""
+        self._worker.close(clock.now())
+
+
+# -- the clock ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a tick is given."""
+
+    engine: Engine
+    jobs: App
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One thing that runs by itself."""
+
+    name: str
+    seconds: int
+    run: Callable[[Beat], None]
+
+
+def send_reminders(beat: Beat) -> None:
+    """Turn due reminders into messages."""
+    while True:
+        with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+            taken = reminders.send_due(uow)
+        if taken == 0:
+            return
+
+
+def dispatch_due(beat: Beat) -> None:
+    """Let a worker deliver what is due, if anything is."""
+    waiting = health.due_count(beat.engine, beat.now) or health.doubt_count(beat.engine)
+    if waiting:
+        with Session(beat.engine) as session, session.begin():
+            defer_drain(beat.jobs, session)
+
+
+def expire_holds(beat: Beat) -> None:
+    """Release bookings that nobody confirmed in time."""
+    from coordination.domain.bookings.services import expire_holds as expire
+
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        expire(uow)
+
+
+def erase_old_texts(beat: Beat) -> None:
+    """Erase the bodies of old messages; hashes and states stay."""
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        uow.authorize(Action.SYSTEM_RUN)
+        erase_bodies(session, older_than_days=KEEP_BODIES_DAYS, now=beat.now)
+
+
+def heartbeat(beat: Beat) -> None:
+    """Let `/readyz` see that the clock goes."""
+    with Session(beat.engine) as session, session.begin():
+        ticked(session, "clock", beat.now)
+
+
+TICKS = (
+    Tick("heartbeat", 10, heartbeat),
+    Tick("dispatch due messages", 1, dispatch_due),
+    Tick("send due reminders", 10, send_reminders),
+    Tick("expire holds", 60, expire_holds),
+    Tick("erase old texts", 3600, erase_old_texts),
+)
+
+
+def run_tick(tick: Tick, engine: Engine, jobs: App) -> None:
+    """One beat; a failing tick is logged and tried again at its next time."""
+    try:
+        tick.run(Beat(engine, jobs, clock.now()))
+    except Exception:
+        log.exception("tick %s failed", tick.name)
+
+
+def run_clock(settings: Settings) -> None:
+    """Tick until told to stop; waits as long as another clock leads."""
+    configure(settings)
+    stop = _stop_on_signals()
+    engine = create_engine(settings.database_url, pool_pre_ping=True)
+    jobs = make_job_app(libpq_dsn(settings.database_url))
+    while not stop.is_set():
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as leader:
+            if not leader.scalar(text("select pg_try_advisory_lock(:k)"), {"k": LEADER}):
+                stop.wait(2)
+                continue
+            log.info("this clock leads")
+            _lead(leader, engine, jobs, stop)
+    engine.dispose()
+
+
+def _lead(leader: Connection, engine: Engine, jobs: App, stop: threading.Event) -> None:
+    scheduler = BackgroundScheduler(
+        timezone="UTC",
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+    )
+    for tick in TICKS:
+        scheduler.add_job(
+            run_tick,
+            "interval",
+            seconds=tick.seconds,
+            args=(tick, engine, jobs),
+            id=tick.name,
+            next_run_time=clock.now(),
+        )
+    scheduler.start()
+    try:
+        while not stop.wait(2):
+            # the lock lives and dies with this very session
+            leader.execute(text("select 1"))
+    except Exception:
+        log.exception("the clock lost its lock")
+    finally:
+        scheduler.shutdown(wait=True)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    return stop
+
+
+# -- the worker -----------------------------------------------------------------------------------
+
+
+def run_worker(settings: Settings, concurrency: int = 1) -> None:
+    """Carry out delivery jobs until told to stop; what is in hand is finished first."""
+    configure(settings)
+    engine = create_engine(settings.database_url, pool_pre_ping=True, pool_size=20)
+    postman = Postman(engine, settings, make_channels(routes_of(settings), engine))
+
+    def deliver(ids: Sequence[int] | None) -> None:
+        postman.deliver(ids)
+
+    jobs = make_job_app(libpq_dsn(settings.database_url), deliver)
+    try:
+        asyncio.run(_work(jobs, concurrency))
+    finally:
+        postman.close()
+        engine.dispose()
+
+
+async def _work(jobs: App, concurrency: int) -> None:
+    async with jobs.open_async():
+        await jobs.run_worker_async(
+            concurrency=concurrency,
+            install_signal_handlers=True,
+            fetch_job_polling_interval=2,
+            shutdown_graceful_timeout=30,
+        )
+
+
+def drain(engine: Engine, settings: Settings) -> int:
+    """Deliver everything that is due in this process, without jobs: for the tour and for tests."""
+    postman = Postman(engine, settings, make_channels(routes_of(settings), engine))
+    try:
+        return postman.deliver()
+    finally:
+        postman.close()
+
+
