@@ -1,0 +1,123 @@
+"""Looks at an installation and says, for each thing that is missing, what to do about it.
+
+Changes nothing and prints no secret.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from rich.console import Console
+from sqlalchemy import create_engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from coordination.embedded import EmbeddedDatabaseError, programs
+from coordination.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; `remedy` is empty if it is well. Optional things do not fail the check."""
+
+    name: str
+    found: str
+    remedy: str = ""
+    optional: bool = False
+
+
+def examine(settings: Settings) -> int:
+    """Print all findings; 1 if anything that is needed is missing."""
+    console = Console()
+    bad = 0
+    for finding in (*_machine(), *_database(settings), *_sending(settings)):
+        well = not finding.remedy
+        bad += not well and not finding.optional
+        mark = "[green]ok[/]" if well else "[yellow]--[/]" if finding.optional else "[red]no[/]"
+        console.print(f"{mark}  {finding.name}: {finding.found}")
+        if finding.remedy:
+            console.print(f"      {finding.remedy}")
+    return 1 if bad else 0
+
+
+def _machine() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    fit = (3, 11) <= sys.version_info < (3, 14)
+    yield Finding("Python", version, "" if fit else "Install Python 3.11, 3.12 or 3.13.")
+    vendor = ROOT / "coordination" / "static" / "vendor" / ".done"
+    yield Finding(
+        "Front-end packages",
+        "present" if vendor.exists() else "not fetched",
+        "" if vendor.exists() else "Run `make run` with the network on; every page works without.",
+        optional=True,
+    )
+    browser = shutil.which("chromium")
+    yield Finding(
+        "Chromium (tests only)",
+        browser or "not found",
+        "" if browser else "apt-get install chromium",
+        optional=True,
+    )
+    lister = shutil.which("fc-list")
+    fonts = (
+        subprocess.run(
+            [lister, ":lang=zh-cn"], capture_output=True, text=True, check=False
+        ).stdout
+        if lister
+        else ""
+    )
+    yield Finding(
+        "Chinese font (tests only)",
+        "present" if fonts else "not found",
+        "" if fonts else "apt-get install fonts-noto-cjk fontconfig",
+        optional=True,
+    )
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    if not settings.database_url:
+        try:
+            yield Finding("Database", f"embedded PostgreSQL at {programs()}")
+        except EmbeddedDatabaseError as error:
+            yield Finding("Database", "none", str(error))
+        return
+    try:
+        engine = create_engine(settings.database_url, connect_args={"connect_timeout": 5})
+        with engine.connect() as connection:
+            at = MigrationContext.configure(connection).get_current_revision()
+        engine.dispose()
+    except SQLAlchemyError as error:
+        yield Finding(
+            "Database",
+            type(error).__name__,
+            "The server did not answer. Check DATABASE_URL, or unset it for the embedded one.",
+        )
+        return
+    config = Config(str(ROOT / "migrations" / "alembic.ini"))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    yield Finding(
+        "Migrations",
+        f"at {at}, newest {head}",
+        "" if at == head else "`coordination run` migrates at its start.",
+    )
+
+
+def _sending(settings: Settings) -> Iterator[Finding]:
+    yield Finding("Texts", f"{settings.sms_channel}, links {settings.sms_links}")
+    yield Finding("E-mail", "by SMTP_URL" if settings.smtp_url else "none: phones only")
+    mode = "production" if settings.production else "development"
+    yield Finding(
+        "Mode",
+        mode,
+        "" if settings.production else "For real families set COORDINATION_MODE=production.",
+        optional=True,
+    )
