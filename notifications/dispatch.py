@@ -11,6 +11,7 @@ Must not know any provider, nor where addresses live: the application's `Resolve
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
@@ -53,6 +54,9 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 THREADS = 16
+# a process that was stopped, or a long queue of slow calls, must not send on an old decision: the
+# re-check of the claim is worth this long, and the first question about doubt comes later still
+STALE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +240,13 @@ def deliver_batch(
         ids=ids,
         now=now,
     )
+    deadline = time.monotonic() + STALE_SECONDS
     counts = {Sent: 0, Refused: 0, Doubt: 0}
     if claimed:
         with ThreadPoolExecutor(min(threads, len(claimed)), "send") as pool:
-            calls = {pool.submit(_call, channels[c.channel], c.attempt): c for c in claimed}
+            calls = {
+                pool.submit(_call, channels[c.channel], c.attempt, deadline): c for c in claimed
+            }
             for call in as_completed(calls):
                 answer = call.result()
                 counts[type(answer)] += 1
@@ -247,7 +254,10 @@ def deliver_batch(
     return Delivered(len(claimed), counts[Sent], counts[Refused], counts[Doubt])
 
 
-def _call(channel: Channel, attempt: Attempt) -> Answer:
+def _call(channel: Channel, attempt: Attempt, deadline: float) -> Answer:
+    if time.monotonic() > deadline:
+        # nothing was sent, so this is a definite no and not doubt
+        return Refused("stale_claim", "stale_claim", permanent=False)
     try:
         return channel.send(attempt)
     except Exception as error:  # noqa: BLE001 - the provider boundary: anything is doubt

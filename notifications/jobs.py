@@ -45,7 +45,7 @@ def make_job_app(dsn: str, deliver: Deliver | None = None) -> App:
 
     @app.periodic(cron="* * * * *")
     @app.task(name=REAP, queue=QUEUE, pass_context=True)
-    async def retry_stalled(context: JobContext, timestamp: int) -> None:
+    async def retry_stalled(_context: JobContext, timestamp: int) -> None:  # noqa: ARG001
         # without a lock: a stalled reaper must not block the next one
         await reap_stalled(app)
 

@@ -16,7 +16,6 @@ from sqlalchemy.exc import IntegrityError
 
 from notifications import clock, retry
 from notifications.channels.base import Channel
-from notifications.errors import ChannelUnknown
 from notifications.models import DeliveryAttempt, OutboxMessage
 from notifications.recording import close_attempt, move, record_acceptance
 from notifications.resolving import Resolver, pending
@@ -205,7 +204,7 @@ def _ask(channels: Mapping[str, Channel], question: _Question) -> Finding:
         return Doubt(question.blocked or "held")
     channel = channels.get(question.channel)
     if channel is None:
-        raise ChannelUnknown(question.channel)
+        return Doubt("no_channel")
     try:
         return channel.find(question.attempt, question.known)
     except Exception as error:  # noqa: BLE001 - the provider boundary: anything is doubt

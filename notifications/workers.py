@@ -6,17 +6,22 @@ alone is never a permission to send again. Must not know messages.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import threading
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection, Engine, insert, text, update
+from sqlalchemy.exc import DBAPIError
 
 from notifications import clock
 from notifications.errors import WorkerNotAlive
 from notifications.models import DeliveryWorker
+
+log = logging.getLogger(__name__)
 
 LOCK_CLASS = 4242
 
@@ -26,15 +31,35 @@ class Worker:
 
     def __init__(self, engine: Engine, name: str | None = None) -> None:
         self._engine = engine
-        with engine.begin() as connection:
-            self.id: int = connection.execute(
-                insert(DeliveryWorker)
-                .values(name=name or f"{socket.gethostname()}:{os.getpid()}")
-                .returning(DeliveryWorker.id)
+        self._name = name or f"{socket.gethostname()}:{os.getpid()}"
+        self._registering = threading.Lock()
+        self._id, self._held = self._register()
+
+    @property
+    def id(self) -> int:
+        """The worker's id; a new one if the session that held the old one was lost.
+
+        An id whose lock was lost counts as dead for ever, so it is never taken up again.
+        """
+        with self._registering:
+            try:
+                self._held.execute(text("select 1"))
+            except DBAPIError:
+                log.warning("worker %d lost its session and registers anew", self._id)
+                self._held.invalidate()
+                self._held.close()
+                self._id, self._held = self._register()
+            return self._id
+
+    def _register(self) -> tuple[int, Connection]:
+        with self._engine.begin() as connection:
+            worker_id: int = connection.execute(
+                insert(DeliveryWorker).values(name=self._name).returning(DeliveryWorker.id)
             ).scalar_one()
         # AUTOCOMMIT: the session must live on without an open transaction
-        self._held = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        self._held.execute(text("select pg_advisory_lock(:c, :w)"), {"c": LOCK_CLASS, "w": self.id})
+        held = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        held.execute(text("select pg_advisory_lock(:c, :w)"), {"c": LOCK_CLASS, "w": worker_id})
+        return worker_id, held
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +79,7 @@ class Worker:
         self._held.close()
         with self._engine.begin() as connection:
             connection.execute(
-                update(DeliveryWorker).where(DeliveryWorker.id == self.id).values(stopped_at=now)
+                update(DeliveryWorker).where(DeliveryWorker.id == self._id).values(stopped_at=now)
             )
 
 

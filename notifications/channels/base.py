@@ -16,6 +16,6 @@ class Channel(Protocol):
         """Call the provider once, with explicit timeouts and without retries of its own."""
         ...
 
-    def find(self, attempt: Attempt, known: frozenset[str]) -> Finding:
+    def find(self, attempt: Attempt, known: frozenset[str], /) -> Finding:
         """Ask whether the provider has this attempt; `known` ids belong to other attempts."""
         ...

@@ -50,7 +50,7 @@ class ConsoleChannel:
         )
         return Sent(f"console-{attempt.id}", count)
 
-    def find(self, attempt: Attempt, known: frozenset[str]) -> Finding:
+    def find(self, attempt: Attempt, _known: frozenset[str]) -> Finding:
         """Look the attempt up by its id."""
         with self._engine.connect() as connection:
             row = connection.execute(

@@ -15,6 +15,6 @@ class NullChannel:
         """Accept at once, under the attempt's own id."""
         return Sent(f"null-{attempt.id}", segments(attempt.body).count)
 
-    def find(self, attempt: Attempt, known: frozenset[str]) -> Finding:
+    def find(self, _attempt: Attempt, _known: frozenset[str]) -> Finding:
         """Nothing is ever kept."""
         return Absent()

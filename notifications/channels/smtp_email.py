@@ -120,7 +120,7 @@ class SmtpEmail:
             refused = self._open(relay)
             return refused or _hand_over(relay, mail)
 
-    def find(self, attempt: Attempt, known: frozenset[str]) -> Finding:
+    def find(self, _attempt: Attempt, _known: frozenset[str]) -> Finding:
         """SMTP cannot be asked."""
         return Doubt("smtp_cannot_be_asked")
 

@@ -43,11 +43,11 @@ def migrated(library_url: URL) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def engine(migrated: Engine) -> Iterator[Engine]:
+def engine(migrated: Engine) -> Engine:
     names = ", ".join(table.name for table in metadata.sorted_tables)
     with migrated.begin() as connection:
         connection.execute(text(f"truncate {names}, procrastinate_jobs cascade"))
-    yield migrated
+    return migrated
 
 
 @pytest.fixture

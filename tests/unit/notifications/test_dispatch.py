@@ -10,7 +10,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from notifications import clock, outbox, suppressions
+from notifications import clock, dispatch, outbox, suppressions
 from notifications.dispatch import claim, deliver_batch
 from notifications.errors import WorkerNotAlive
 from notifications.models import DeliveryAttempt
@@ -294,3 +294,33 @@ def test_a_database_that_is_away_for_a_moment_does_not_make_doubt(
     deliver_batch(engine, {"sms": provider}, phones, worker.id)
     assert states_of(engine) == ["accepted"]
     assert len(provider.calls) == 1
+
+
+def test_an_old_claim_is_put_back_instead_of_sent(
+    engine: Engine, worker: Worker, phones: Phones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [message_id] = put(engine, make_outgoing())
+    provider = Provider()
+    monkeypatch.setattr(dispatch, "STALE_SECONDS", -1.0)
+    deliver_batch(engine, {"sms": provider}, phones, worker.id)
+    message = message_of(engine, message_id)
+    assert (message.state, message.reason_code) == ("queued", "stale_claim")
+    assert provider.calls == []
+
+
+def test_a_worker_whose_session_was_cut_registers_anew(
+    engine: Engine, worker: Worker, phones: Phones
+) -> None:
+    put(engine, make_outgoing())
+    before = worker.id
+    with engine.connect() as connection:
+        connection.execute(
+            text(
+                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'"
+                " and classid = 4242 and objid = :w"
+            ),
+            {"w": before},
+        )
+    deliver_batch(engine, {"sms": Provider()}, phones, worker.id)
+    assert worker.id > before
+    assert states_of(engine) == ["accepted"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from procrastinate import App
@@ -74,13 +74,13 @@ def _run(app: App) -> None:
 
 
 @pytest.fixture
-def delivering(engine: Engine, worker: Worker, phones: Phones) -> Iterator[tuple[App, Provider]]:
+def delivering(engine: Engine, worker: Worker, phones: Phones) -> tuple[App, Provider]:
     provider = Provider()
 
     def deliver(ids: Sequence[int] | None) -> None:
         deliver_batch(engine, {"sms": provider}, phones, worker.id, ids=ids)
 
-    yield jobs.make_job_app(_dsn(engine), deliver), provider
+    return jobs.make_job_app(_dsn(engine), deliver), provider
 
 
 def test_a_worker_delivers_the_batch(engine: Engine, delivering: tuple[App, Provider]) -> None:
@@ -129,3 +129,15 @@ def test_a_stalled_job_is_taken_over(engine: Engine, delivering: tuple[App, Prov
     _run(app)
     assert len(provider.calls) == 1
     assert [status for status, args in _jobs(engine) if "ids" in args] == ["succeeded"]
+
+
+def test_the_reaper_runs_as_the_clock_calls_it(
+    engine: Engine, delivering: tuple[App, Provider]
+) -> None:
+    app, _ = delivering
+    with Session(engine) as session:
+        own = session.connection().connection.driver_connection
+        app.tasks[jobs.REAP].configure(connection=own).defer(timestamp=0)
+        session.commit()
+    _run(app)
+    assert {status for status, args in _jobs(engine) if '"timestamp": 0' in args} == {"succeeded"}
