@@ -1,0 +1,1 @@
+"""Districts to try with: a small told one, and a synthetic one of any size."""
