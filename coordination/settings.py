@@ -1,20 +1,25 @@
 """Settings by environment, read once and frozen. Must not know what they are used for.
 
-Without a DATABASE_URL the caller starts the embedded database and passes its address. In production
-(`COORDINATION_ENV=production`) a default or short key refuses to start.
+Without a DATABASE_URL the caller starts the embedded database and passes its address. In
+production (`COORDINATION_MODE=production`) a default or short key refuses to start; in development
+the keys are made once and kept in `INSTANCE_DIR/keys`.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-_DEV_SECRET = "development-only-secret-key"
+_DEV_SECRET = "development-only-secret-key"  # noqa: S105 - not a secret: production refuses it
 _DEV_FIELD = "development-only-field-key"
+_MODES = ("development", "production")
+_MIN_KEY = 32
 
 
 class BadSettings(ValueError):
@@ -43,6 +48,11 @@ class Settings:
     instance_dir: Path = Path("instance")
     production: bool = False
 
+    def __repr__(self) -> str:
+        # a settings object ends up in tracebacks and logs; keys and passwords must not
+        mode = "production" if self.production else "development"
+        return f"Settings({mode}, {self.public_url}, sms={self.sms_channel})"
+
     @property
     def zone(self) -> ZoneInfo:
         """The district's zone."""
@@ -62,52 +72,149 @@ def sqlalchemy_url(url: str) -> str:
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings of this process; BadSettings says what is wrong."""
+    """The settings of this process; BadSettings names the setting, the reason and the remedy.
+
+    Only the process's own environment may make keys on disk: a mapping is read and nothing else.
+    """
     env = os.environ if environ is None else environ
-    port = env.get("PORT", "8000")
-    if not port.isdigit():
-        raise BadSettings(f"PORT must be a number, not {port!r}")
-    host = env.get("HOST", "127.0.0.1")
+    mode = _one_of(env, "COORDINATION_MODE", "development", _MODES)
+    instance_dir = Path(env.get("INSTANCE_DIR") or "instance")
+    secret, field = env.get("SECRET_KEY", ""), env.get("FIELD_KEY", "")
+    if environ is None and mode == "development" and not (secret and field):
+        made_secret, made_field = development_keys(instance_dir)
+        secret, field = secret or made_secret, field or made_field
+    host, port = env.get("HOST") or "127.0.0.1", _port(env)
     made = Settings(
         database_url=sqlalchemy_url(env.get("DATABASE_URL", "")),
-        public_url=env.get("PUBLIC_URL", f"http://{host}:{port}").rstrip("/"),
-        secret_key=env.get("SECRET_KEY", _DEV_SECRET),
-        field_key=env.get("FIELD_KEY", _DEV_FIELD),
-        sms_channel=env.get("SMS_CHANNEL", "console"),
+        public_url=(env.get("PUBLIC_URL") or _own_address(host, port)).rstrip("/"),
+        secret_key=secret or _DEV_SECRET,
+        field_key=field or _DEV_FIELD,
+        sms_channel=_one_of(env, "SMS_CHANNEL", "console", ("console", "twilio")),
         twilio_account_sid=env.get("TWILIO_ACCOUNT_SID", ""),
         twilio_auth_token=env.get("TWILIO_AUTH_TOKEN", ""),
         twilio_messaging_service_sid=env.get("TWILIO_MESSAGING_SERVICE_SID", ""),
         twilio_from=env.get("TWILIO_FROM", ""),
         twilio_api_base=env.get("TWILIO_API_BASE", ""),
         smtp_url=env.get("SMTP_URL", ""),
-        sms_links=env.get("SMS_LINKS", "forbidden"),
-        timezone=env.get("TIMEZONE", "Asia/Shanghai"),
+        sms_links=_one_of(env, "SMS_LINKS", "forbidden", ("allowed", "forbidden")),
+        timezone=env.get("TIMEZONE") or "Asia/Shanghai",
         host=host,
-        port=int(port),
-        instance_dir=Path(env.get("INSTANCE_DIR", "instance")),
-        production=env.get("COORDINATION_ENV", "") == "production",
+        port=port,
+        instance_dir=instance_dir,
+        production=mode == "production",
     )
-    _refuse_unsafe(made)
+    _refuse_unusable(made)
+    if made.production:
+        _refuse_unsafe(made)
     return made
 
 
-def _refuse_unsafe(made: Settings) -> None:
-    if made.sms_channel not in {"console", "twilio"}:
-        raise BadSettings("SMS_CHANNEL must be console or twilio")
-    if made.sms_links not in {"allowed", "forbidden"}:
-        raise BadSettings("SMS_LINKS must be allowed or forbidden")
+def _own_address(host: str, port: int) -> str:
+    # 0.0.0.0 is where to listen, not where anybody can go
+    shown = "127.0.0.1" if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def development_keys(instance_dir: Path) -> tuple[str, str]:
+    """SECRET_KEY and FIELD_KEY of this instance folder, made at the first start (mode 0600)."""
+    path = instance_dir / "keys"
+    if not path.exists():
+        instance_dir.mkdir(parents=True, exist_ok=True)
+        fresh = instance_dir / f"keys.{os.getpid()}"
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(f"SECRET_KEY={secrets.token_hex(32)}\nFIELD_KEY={secrets.token_hex(32)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # a link, not a rename: of two first starts exactly one pair of keys may win
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    found = dict(
+        line.split("=", 1) for line in path.read_text(encoding="ascii").splitlines() if "=" in line
+    )
+    try:
+        return found["SECRET_KEY"], found["FIELD_KEY"]
+    except KeyError as error:
+        raise BadSettings(
+            f"{path} has no {error.args[0]}: the file was damaged. Put it back from a backup; with"
+            " new keys, phone numbers already stored cannot be read."
+        ) from error
+
+
+def _one_of(env: Mapping[str, str], name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = env.get(name) or default
+    if value not in allowed:
+        raise BadSettings(
+            f"{name}={value} is not known. Set {name} to one of: {', '.join(allowed)}."
+        )
+    return value
+
+
+def _port(env: Mapping[str, str]) -> int:
+    value = env.get("PORT") or "8000"
+    if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
+        raise BadSettings(f"PORT={value} is not a port. Set PORT to a number from 1 to 65535.")
+    return int(value)
+
+
+def _refuse_unusable(made: Settings) -> None:
     try:
         ZoneInfo(made.timezone)
     except (KeyError, ValueError, OSError) as error:
-        raise BadSettings(f"TIMEZONE {made.timezone!r} is not known") from error
-    if made.sms_channel == "twilio" and not (made.twilio_account_sid and made.twilio_auth_token):
-        raise BadSettings("SMS_CHANNEL=twilio needs TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN")
-    if made.production:
-        for name, value, default in (
-            ("SECRET_KEY", made.secret_key, _DEV_SECRET),
-            ("FIELD_KEY", made.field_key, _DEV_FIELD),
-        ):
-            if value == default or len(value) < 32:
-                raise BadSettings(f"{name} must be set to at least 32 characters of your own")
-        if not made.public_url.startswith("https://"):
-            raise BadSettings("PUBLIC_URL must begin with https:// in production")
+        raise BadSettings(
+            f"TIMEZONE={made.timezone} is not a known zone. Set TIMEZONE to a name such as"
+            " Asia/Shanghai."
+        ) from error
+    if made.database_url and not made.database_url.startswith("postgresql+psycopg://"):
+        raise BadSettings(
+            "DATABASE_URL is not a PostgreSQL address. Set it to"
+            " postgresql://USER:PASSWORD@HOST/DATABASE, or unset it for the embedded database."
+        )
+    address = urlsplit(made.public_url)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise BadSettings(
+            f"PUBLIC_URL={made.public_url} is not a web address. Set PUBLIC_URL to the address"
+            " people type, such as https://school.example.cn."
+        )
+    if made.smtp_url and urlsplit(made.smtp_url).scheme not in {"smtp", "smtps"}:
+        raise BadSettings(
+            "SMTP_URL is not a mail server address. Set it to smtp://USER:PASSWORD@HOST:PORT"
+            " (or smtps://), or unset it to send no e-mail."
+        )
+    if made.sms_channel == "twilio":
+        if not (made.twilio_account_sid and made.twilio_auth_token):
+            raise BadSettings(
+                "SMS_CHANNEL=twilio cannot send without an account. Set TWILIO_ACCOUNT_SID and"
+                " TWILIO_AUTH_TOKEN, or SMS_CHANNEL=console."
+            )
+        if not (made.twilio_messaging_service_sid or made.twilio_from):
+            raise BadSettings(
+                "SMS_CHANNEL=twilio cannot send without a sender. Set"
+                " TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM."
+            )
+
+
+def _refuse_unsafe(made: Settings) -> None:
+    for name, value, default, use in (
+        ("SECRET_KEY", made.secret_key, _DEV_SECRET, "signs sign-ins"),
+        ("FIELD_KEY", made.field_key, _DEV_FIELD, "encrypts phone numbers"),
+    ):
+        reason = "is not set" if value == default else "is too short"
+        if value == default or len(value) < _MIN_KEY:
+            raise BadSettings(
+                f"{name} {reason}; it {use}, so production does not start without {_MIN_KEY} or"
+                f" more characters of your own. Make one with: openssl rand -hex 32"
+            )
+    if made.secret_key == made.field_key:
+        raise BadSettings(
+            "FIELD_KEY is the same as SECRET_KEY; one that leaks would open both. Make a second"
+            " one with: openssl rand -hex 32"
+        )
+    if not made.public_url.startswith("https://"):
+        raise BadSettings(
+            f"PUBLIC_URL={made.public_url} is not encrypted; production carries children's data."
+            " Set PUBLIC_URL to an https:// address."
+        )
