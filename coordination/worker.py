@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import unquote, urlsplit
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from procrastinate import App
@@ -28,8 +29,8 @@ from coordination.reactions.deliveries import Resolver
 from coordination.reactions.work import begin
 from coordination.settings import Settings
 from notifications import health
-from notifications.channels import make_channels
 from notifications.channels.base import Channel
+from notifications.channels.console import ConsoleChannel
 from notifications.dispatch import deliver_batch
 from notifications.erasure import erase_bodies
 from notifications.jobs import defer_drain, libpq_dsn, make_job_app
@@ -50,10 +51,37 @@ def configure(settings: Settings) -> None:
     reminders.use_zone(settings.zone)
 
 
-def routes_of(settings: Settings) -> dict[str, str]:
-    """Which channel serves texts and which serves mail."""
-    sms = "twilio_sms" if settings.sms_channel == "twilio" else "console"
-    return {"sms": sms, "email": "smtp_email" if settings.smtp_url else "console"}
+def channels_of(settings: Settings, engine: Engine) -> dict[str, Channel]:
+    """Which channel serves texts and which serves mail; without a provider, the simulator."""
+    channels: dict[str, Channel] = {"sms": ConsoleChannel(engine), "email": ConsoleChannel(engine)}
+    if settings.sms_channel == "twilio":
+        from notifications.channels.twilio_sms import TwilioSettings, TwilioSms
+
+        channels["sms"] = TwilioSms(
+            TwilioSettings(
+                account_sid=settings.twilio_account_sid,
+                auth_token=settings.twilio_auth_token,
+                messaging_service_sid=settings.twilio_messaging_service_sid,
+                from_number=settings.twilio_from,
+                callback_url=f"{settings.public_url}/webhooks/twilio/status",
+                api_base=settings.twilio_api_base,
+            )
+        )
+    if settings.smtp_url:
+        from notifications.channels.smtp_email import SmtpEmail, SmtpSettings
+
+        server = urlsplit(settings.smtp_url)
+        channels["email"] = SmtpEmail(
+            SmtpSettings(
+                host=server.hostname or "localhost",
+                port=server.port or 25,
+                sender=f"no-reply@{urlsplit(settings.public_url).hostname}",
+                username=unquote(server.username or ""),
+                password=unquote(server.password or ""),
+                starttls=bool(server.username),
+            )
+        )
+    return channels
 
 
 class Postman:
@@ -219,7 +247,7 @@ def run_worker(settings: Settings, concurrency: int = 1) -> None:
     """Carry out delivery jobs until told to stop; what is in hand is finished first."""
     configure(settings)
     engine = create_engine(settings.database_url, pool_pre_ping=True, pool_size=20)
-    postman = Postman(engine, settings, make_channels(routes_of(settings), engine))
+    postman = Postman(engine, settings, channels_of(settings, engine))
 
     def deliver(ids: Sequence[int] | None) -> None:
         postman.deliver(ids)
@@ -244,7 +272,7 @@ async def _work(jobs: App, concurrency: int) -> None:
 
 def drain(engine: Engine, settings: Settings) -> int:
     """Deliver everything that is due in this process, without jobs: for the tour and for tests."""
-    postman = Postman(engine, settings, make_channels(routes_of(settings), engine))
+    postman = Postman(engine, settings, channels_of(settings, engine))
     try:
         return postman.deliver()
     finally:
