@@ -69,9 +69,7 @@ def _machine() -> Iterator[Finding]:
     )
     lister = shutil.which("fc-list")
     fonts = (
-        subprocess.run(
-            [lister, ":lang=zh-cn"], capture_output=True, text=True, check=False
-        ).stdout
+        subprocess.run([lister, ":lang=zh-cn"], capture_output=True, text=True, check=False).stdout
         if lister
         else ""
     )

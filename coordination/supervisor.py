@@ -28,7 +28,6 @@ from coordination.domain.people.models import Organisation
 from coordination.embedded import EmbeddedDatabaseError, EmbeddedPostgres
 from coordination.ground import clock
 from coordination.ground.text import Text
-from coordination.seed.demo import demo_people, load_demo
 from coordination.settings import Settings
 from coordination.worker import configure
 
@@ -62,10 +61,14 @@ def load_demo_if_empty(settings: Settings) -> bool:
     engine = create_engine(settings.database_url)
     with Session(engine) as session, session.begin():
         empty = session.scalar(select(func.count()).select_from(Organisation)) == 0
-        if empty and not settings.production:
+        wanted = empty and not settings.production
+        if wanted:
+            # only a first start pays for loading this
+            from coordination.seed.demo import load_demo
+
             load_demo(session, clock.now())
     engine.dispose()
-    return empty
+    return wanted
 
 
 def web_command(settings: Settings) -> list[str]:
@@ -87,8 +90,9 @@ def web_command(settings: Settings) -> list[str]:
         "--backpressure",
         "64",
         "--no-ws",
+        # its warnings are advice about thread counts; a failing request is an error
         "--log-level",
-        "warning",
+        "error",
         "coordination.wsgi:app",
     ]
 
@@ -107,14 +111,19 @@ def run_all(settings: Settings) -> int:
         return 1
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
-        _say("Database", settings.database_url and "given by DATABASE_URL" or "embedded PostgreSQL")
+        _say(
+            "Database", (settings.database_url and "given by DATABASE_URL") or "embedded PostgreSQL"
+        )
         with database(settings) as ready:
             configure(ready)
             if load_demo_if_empty(ready):
                 _say("Demo district", "loaded")
             try:
-                children = _start(ready)
+                # the page comes first: importing all three at once would make it wait
+                _start(ready, children, "web")
                 if _wait_until_served(ready, children):
+                    _start(ready, children, "clock")
+                    _start(ready, children, "worker")
                     _welcome(ready)
                     return _watch(children)
                 return 1
@@ -143,33 +152,25 @@ def _port_free(settings: Settings) -> bool:
     return True
 
 
-def _start(settings: Settings) -> dict[str, subprocess.Popen[bytes]]:
+def _start(settings: Settings, children: dict[str, subprocess.Popen[bytes]], name: str) -> None:
     environment = {
         **os.environ,
         "DATABASE_URL": settings.database_url,
         "PUBLIC_URL": settings.public_url,
         "SECRET_KEY": settings.secret_key,
         "FIELD_KEY": settings.field_key,
-        "INSTANCE_DIR": str(settings.instance_dir),
+        "INSTANCE_DIR": str(settings.instance_dir.resolve()),
         "PYTHONPATH": str(ROOT),
     }
-    own = [sys.executable, "-m", "coordination.cli"]
-    commands = {
-        "web": web_command(settings),
-        "clock": [*own, "clock"],
-        "worker": [*own, "worker"],
-    }
-    return {
-        name: subprocess.Popen(
-            line,
-            env=environment,
-            cwd=ROOT,
-            # Ctrl-C reaches the parent alone, which stops the children in order
-            start_new_session=True,
-            preexec_fn=_die_with_parent,
-        )
-        for name, line in commands.items()
-    }
+    own = [sys.executable, "-m", "coordination.cli", name]
+    children[name] = subprocess.Popen(
+        web_command(settings) if name == "web" else own,
+        env=environment,
+        cwd=ROOT,
+        # Ctrl-C reaches the parent alone, which stops the children in order
+        start_new_session=True,
+        preexec_fn=_die_with_parent,
+    )
 
 
 def _die_with_parent() -> None:
@@ -184,10 +185,10 @@ def _wait_until_served(settings: Settings, children: dict[str, subprocess.Popen[
         if any(child.poll() is not None for child in children.values()):
             return False
         try:
-            with urlopen(f"http://{host}:{settings.port}/healthz", timeout=2) as answer:  # noqa: S310
+            with urlopen(f"http://{host}:{settings.port}/healthz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
-            time.sleep(0.1)
+            time.sleep(0.05)
     return False
 
 
@@ -222,6 +223,8 @@ def _welcome(settings: Settings) -> None:
     data = settings.instance_dir.resolve()
     print(f"\n  家校社协同 · Coordination is ready at {settings.public_url}\n")
     if not settings.production:
+        from coordination.seed.demo import demo_people
+
         print("  Sign in at /sign-in (staff and partners):")
         for login, password, role in demo_people():
             print(f"    {login:14} {password:22} {_both(role)}")

