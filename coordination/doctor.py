@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at; `remedy` is empty if it is well. Optional things do not fail the check."""
+    """One thing looked at; `remedy` is empty if it is well. Optional things fail nothing."""
 
     name: str
     found: str

@@ -112,7 +112,7 @@ def run_all(settings: Settings) -> int:
     children: dict[str, subprocess.Popen[bytes]] = {}
     try:
         _say(
-            "Database", (settings.database_url and "given by DATABASE_URL") or "embedded PostgreSQL"
+            "Database", "given by DATABASE_URL" if settings.database_url else "embedded PostgreSQL"
         )
         with database(settings) as ready:
             configure(ready)

@@ -1,4 +1,4 @@
-"""Migrations on a real PostgreSQL: up, down to nothing, up again, and no difference to the models."""
+"""Migrations on a real PostgreSQL: up, down to nothing, up again, no difference to the models."""
 
 from __future__ import annotations
 
