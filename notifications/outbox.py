@@ -38,6 +38,7 @@ class Status:
     address_mask: str | None
     next_at: datetime
     updated_at: datetime
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ def _status(row: OutboxMessage) -> Status:
         address_mask=row.address_mask,
         next_at=row.next_at,
         updated_at=row.updated_at,
+        created_at=row.created_at,
     )
 
 

@@ -39,7 +39,9 @@ class Resolver:
         today = clock.today(self._zone)
         people = {m.recipient_id for m in messages}
         active = set(
-            session.scalars(select(Person.id).where(Person.id.in_(people), Person.status == "active"))
+            session.scalars(
+                select(Person.id).where(Person.id.in_(people), Person.status == "active")
+            )
         )
         addresses = {
             "sms": contacts.phones_of(session, people),

@@ -10,20 +10,28 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from coordination.domain.agenda.events import FeedOpened, FeedRevoked
+from coordination.domain.communication.events import (
+    NoticeAcknowledged,
+    NoticeSent,
+    SilentNudged,
+)
 from coordination.domain.people.events import SignInCodeIssued
 from coordination.ground.events import Event
 from coordination.ground.uow import UnitOfWork
-from coordination.reactions import on_accounts
+from coordination.reactions import on_accounts, on_communication
 
 Handler = Callable[[UnitOfWork, Any], None]
 
 HANDLERS: dict[type[Event], Sequence[Handler]] = {
+    NoticeSent: (on_communication.send,),
     SignInCodeIssued: (on_accounts.send_code,),
+    SilentNudged: (on_communication.nudge,),
 }
 
 SILENT: dict[type[Event], str] = {
     FeedOpened: "the owner sees the address on the same page; the audit line is enough",
     FeedRevoked: "the owner did it; the audit line is enough",
+    NoticeAcknowledged: "the sender sees it on the notice's page; a text per answer would be noise",
 }
 
 

@@ -13,6 +13,4 @@ from coordination.reactions.table import react
 
 def begin(session: Session, actor: Actor) -> UnitOfWork:
     """A unit of work for `actor` on `session`, at the present moment."""
-    return UnitOfWork(
-        session, actor, now=clock.now(), gate=refuse_unless_allowed, react=react
-    )
+    return UnitOfWork(session, actor, now=clock.now(), gate=refuse_unless_allowed, react=react)

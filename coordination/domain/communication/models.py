@@ -55,6 +55,4 @@ class NoticeRecipient(Row, Base):
     nudges: Mapped[int] = mapped_column(server_default="0")
 
     __scope__ = {"person": "guardian_id"}
-    __table_args__ = (
-        Index("uq_notice_recipient", "notice_id", "guardian_id", unique=True),
-    )
+    __table_args__ = (Index("uq_notice_recipient", "notice_id", "guardian_id", unique=True),)

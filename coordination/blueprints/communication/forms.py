@@ -1,0 +1,26 @@
+"""Forms of notices: shape only, the rules stand in the domain."""
+
+from __future__ import annotations
+
+from wtforms import HiddenField, RadioField, SelectMultipleField
+
+from coordination.web.forms import Form, LineField, ParagraphField, both
+
+
+class NoticeForm(Form):
+    """A notice in two languages; `draft_key` makes a double click one notice."""
+
+    draft_key = HiddenField()
+    class_ids = SelectMultipleField(both("发给哪些班", "To which classes"), coerce=int)
+    title_zh = LineField(both("标题（中文）", "Title (Chinese)"))
+    title_en = LineField(both("标题（英文）", "Title (English)"))
+    body_zh = ParagraphField(both("正文（中文）", "Text (Chinese)"))
+    body_en = ParagraphField(both("正文（英文）", "Text (English)"))
+    level = RadioField(
+        both("需要家长做什么", "What families should do"),
+        choices=[
+            ("confirm", both("点“确认收到”", "Press “confirm”")),
+            ("info", both("阅读即可", "Just read it")),
+        ],
+        default="confirm",
+    )

@@ -1,0 +1,355 @@
+"""Notices: compose with live counts, check, send, follow; the guardian's page behind a code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from coordination.authz.actor import Actor
+from coordination.blueprints.communication.forms import NoticeForm
+from coordination.domain.communication import queries, rules, services
+from coordination.domain.communication.audience import Audience, audience_of
+from coordination.domain.communication.models import Notice
+from coordination.domain.people import links
+from coordination.domain.people.actors import actor_of
+from coordination.domain.people.models import ClassGroup, Organisation
+from coordination.ground import crypto
+from coordination.ground.errors import CoordinationError, NotFound
+from coordination.ground.text import LANGUAGES, Text, mask_name
+from coordination.reactions import notices as wording
+from coordination.web import when
+from coordination.web.forms import attempt, render_form
+from coordination.web.guards import Access, guard
+from coordination.web.opening import opens
+from coordination.web.request import act_as, current_actor, language, reading, unit_of_work
+from coordination.web.say import say
+from coordination.web.waiting import Waiting, waits_for_family
+from notifications.segments import Segments, segments
+
+bp = Blueprint("communication", __name__, url_prefix="/notices")
+
+opens("notice", "communication.open_notice")
+
+# What one segment costs is the operator's price; shown so that a sender sees the difference.
+YUAN_PER_SEGMENT = Decimal("0.05")
+
+STATES = {
+    "queued": (Text("排队中", "Queued"), ""),
+    "held": (Text("静默等待", "Held"), ""),
+    "sending": (Text("发送中", "Sending"), "info"),
+    "accepted": (Text("已发出", "Sent"), "info"),
+    "delivered": (Text("已送达", "Delivered"), "ok"),
+    "undelivered": (Text("未送达", "Not delivered"), "bad"),
+    "failed": (Text("发送失败", "Failed"), "bad"),
+    "suppressed": (Text("未发送", "Not sent"), "bad"),
+    "expired": (Text("过期未发", "Expired"), "bad"),
+    "cancelled": (Text("已撤回", "Withdrawn"), ""),
+    "unknown": (Text("核实中", "Being checked"), "need"),
+    "needs_human": (Text("请电话联系", "Please call"), "need"),
+    "skipped": (Text("无法发送", "Cannot be sent"), "bad"),
+}
+REASONS = {
+    "no_phone": Text("没有登记手机号", "no phone is known"),
+    "no_address": Text("没有登记手机号", "no phone is known"),
+    "opted_out": Text("已退订短信", "has opted out of texts"),
+    "no_longer_concerned": Text("与该学生的关系已变更", "no longer concerned"),
+    "left": Text("已离开本区", "has left the district"),
+    "21211": Text("号码无效", "the number is not valid"),
+    "21614": Text("不是手机号", "not a mobile number"),
+    "21610": Text("已退订短信", "has opted out of texts"),
+}
+
+
+def _links_allowed() -> bool:
+    return bool(current_app.config["SETTINGS"].sms_links == "allowed")
+
+
+@bp.get("/")
+@guard(Access.STAFF)
+def index() -> ResponseReturnValue:
+    """My school's and classes' notices, newest first."""
+    with reading() as held:
+        lines = queries.notices_of(held, current_actor())
+        may_write = bool(queries.classes_to_write_to(held, current_actor()))
+    return render_template("communication/index.html", lines=lines, may_write=may_write)
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The text of one language as a phone would show it, with what it costs."""
+
+    language: str
+    body: str
+    size: Segments
+    messages: int
+
+    @property
+    def cost(self) -> Decimal:
+        """In yuan, for all messages of this language."""
+        return YUAN_PER_SEGMENT * self.size.count * self.messages
+
+
+def _previews(audience: Audience, sender: Text, title: Text) -> list[Preview]:
+    found = []
+    for language in LANGUAGES:
+        count = audience.languages().get(language, 0)
+        example = next((r for r in audience.told if r.language == language), None)
+        children = [mask_name(audience.children[c]) for c in (example.child_ids if example else ())]
+        joined = ("、" if language == "zh" else ", ").join(children) or "王*雨"
+        body = wording.render(
+            "notice",
+            language,
+            {
+                "sender": sender,
+                "children": joined,
+                "title": Text(title.zh or "……", title.en or "…"),
+            },
+            "7K3QX9MD2F",
+        )
+        found.append(Preview(language, body, segments(body), count))
+    return found
+
+
+def _sender(held_groups: list[ClassGroup], school: Organisation | None) -> Text:
+    if school is None:
+        return Text("学校", "School")
+    if len(held_groups) == 1:
+        group = held_groups[0]
+        return Text(f"{school.name_zh}{group.name_zh}", f"{school.name_en}, {group.name_en}")
+    return Text(school.name_zh, school.name_en)
+
+
+def _compose(form: NoticeForm) -> ResponseReturnValue:
+    with reading() as held:
+        groups = queries.classes_to_write_to(held, current_actor())
+        form.class_ids.choices = [  # the labels of this very page's language
+            (g.id, Text(g.name_zh, g.name_en).in_(language())) for g in groups
+        ]
+        if not form.class_ids.data and len(groups) == 1:
+            form.class_ids.data = [groups[0].id]
+        chosen = [g for g in groups if g.id in (form.class_ids.data or [])]
+        audience = audience_of(held, [g.id for g in chosen], when.today())
+        school = held.get(Organisation, chosen[0].school_id) if chosen else None
+    title = Text(form.title_zh.data or "", form.title_en.data or "")
+    previews = _previews(audience, _sender(chosen, school), title)
+    return render_form(
+        "communication/compose.html",
+        form,
+        audience=audience,
+        chosen=chosen,
+        previews=previews,
+        nobody=not groups,
+    )
+
+
+@bp.route("/new", methods=["GET", "POST"])
+@guard(Access.STAFF)
+def compose() -> ResponseReturnValue:
+    """Write a notice. Three buttons: refresh the counts, check, and (after the check) send."""
+    form = NoticeForm()
+    with reading() as held:
+        groups = queries.classes_to_write_to(held, current_actor())
+    form.class_ids.choices = [(g.id, g.name_zh) for g in groups]
+    if not form.draft_key.data:
+        form.draft_key.data = crypto.new_token()
+    step = request.form.get("step", "")
+    if not form.validate_on_submit() or step == "count":
+        return _compose(form)
+    if step == "send":
+        notice_id = None
+        with attempt(form) as done, unit_of_work() as uow:
+            notice_id = services.send_notice(
+                uow,
+                draft_key=form.draft_key.data or "",
+                class_ids=form.class_ids.data or [],
+                title=Text(form.title_zh.data or "", form.title_en.data or ""),
+                body=Text(form.body_zh.data or "", form.body_en.data or ""),
+                level=form.level.data or "confirm",
+                links_allowed=_links_allowed(),
+            ).id
+        if done.ok and notice_id is not None:
+            say(Text("通知已发送。", "The notice is on its way."))
+            return redirect(url_for("communication.show", notice_id=notice_id), 303)
+        return _compose(form)
+    with attempt(form) as done:
+        rules.refuse_poor_text(
+            title_zh=form.title_zh.data or "",
+            title_en=form.title_en.data or "",
+            body_zh=form.body_zh.data or "",
+            body_en=form.body_en.data or "",
+            links_allowed=_links_allowed(),
+        )
+    if not done.ok or not form.class_ids.data:
+        return _compose(form)
+    with reading() as held:
+        chosen = [g for g in groups if g.id in form.class_ids.data]
+        audience = audience_of(held, [g.id for g in chosen], when.today())
+        school = held.get(Organisation, chosen[0].school_id) if chosen else None
+    title = Text(form.title_zh.data or "", form.title_en.data or "")
+    return render_template(
+        "communication/check.html",
+        form=form,
+        audience=audience,
+        chosen=chosen,
+        previews=_previews(audience, _sender(chosen, school), title),
+    )
+
+
+@bp.get("/<int:notice_id>")
+@guard(Access.STAFF)
+def show(notice_id: int) -> ResponseReturnValue:
+    """Where every message stands, who is silent, and the one button that reminds only them."""
+    wanted = request.args.get("show", "")
+    with reading() as held:
+        notice = queries.notice_of(held, current_actor(), notice_id)
+        lines = queries.progress(held, notice)
+        silent = services.silent(held, notice)
+    counts = queries.funnel(lines)
+    shown = [line for line in lines if _shown(line, wanted, notice)]
+    return render_template(
+        "communication/show.html",
+        notice=notice,
+        lines=shown,
+        total=len(lines),
+        counts=counts,
+        silent=len(silent),
+        states=STATES,
+        reasons=REASONS,
+        wanted=wanted,
+    )
+
+
+def _shown(line: queries.RecipientLine, wanted: str, notice: Notice) -> bool:
+    if wanted == "silent":
+        answered = line.confirmed_at if notice.level == "confirm" else line.read_at
+        return answered is None
+    if wanted == "failed":
+        return line.state in ("failed", "undelivered", "suppressed", "expired", "skipped")
+    return True
+
+
+@bp.post("/<int:notice_id>/nudge")
+@guard(Access.STAFF)
+def nudge(notice_id: int) -> ResponseReturnValue:
+    """Remind only the silent."""
+    try:
+        with unit_of_work() as uow:
+            count = services.nudge_silent(
+                uow, notice_id=notice_id, last_nudge=queries.last_nudge_at(uow.session, notice_id)
+            )
+        say(Text(f"已提醒 {count} 位未回复的家长。", f"{count} silent guardians were reminded."))
+    except CoordinationError as refusal:
+        if refusal.status in (403, 404):
+            raise
+        say(refusal.message, "need")
+    return redirect(url_for("communication.show", notice_id=notice_id), 303)
+
+
+# -- the guardian's page --------------------------------------------------------------------------
+
+
+def _by_code(code: str) -> tuple[Actor, int]:
+    """Who holds the code and which notice it opens; the code itself is the identity."""
+    with reading() as held:
+        row = links.open_code(held, code)
+        if row.subject_type != "notice":
+            raise NotFound()
+        try:
+            actor = actor_of(held, row.person_id, when.today())
+        except LookupError:
+            raise NotFound() from None
+    return actor, row.subject_id
+
+
+def _notice_page(actor: Actor, notice_id: int, action: str) -> ResponseReturnValue:
+    with reading() as held:
+        row = services.recipient_of(held, notice_id, actor.person_id or 0)
+        # custody may have changed since the text was sent
+        children = [c for c in row.child_ids if c in actor.child_ids]
+        if not children:
+            raise NotFound()
+        notice = held.get_one(Notice, notice_id)
+        school = held.get_one(Organisation, notice.school_id)
+        names = queries.names_of(held, set(children))
+    return render_template(
+        "communication/notice.html",
+        notice=notice,
+        row=row,
+        school=Text(school.name_zh, school.name_en),
+        children=[mask_name(names[c]) for c in children],
+        title=Text(notice.title_zh, notice.title_en),
+        body=Text(notice.body_zh, notice.body_en),
+        action=action,
+    )
+
+
+@bp.get("/open/<code>")
+@guard(Access.SIGNED_LINK)
+def open_notice(code: str) -> ResponseReturnValue:
+    """The notice behind a code, without a password. Looking changes nothing."""
+    actor, notice_id = _by_code(code)
+    act_as(actor)
+    return _notice_page(actor, notice_id, url_for("communication.confirm_by_code", code=code))
+
+
+@bp.post("/open/<code>")
+@guard(Access.SIGNED_LINK)
+def confirm_by_code(code: str) -> ResponseReturnValue:
+    """Read or confirmed, by whoever holds the code."""
+    actor, notice_id = _by_code(code)
+    act_as(actor)
+    _acknowledge(notice_id)
+    return redirect(url_for("communication.open_notice", code=code), 303)
+
+
+@bp.get("/mine/<int:notice_id>")
+@guard(Access.GUARDIAN)
+def mine(notice_id: int) -> ResponseReturnValue:
+    """The same page for a guardian who is signed in."""
+    return _notice_page(
+        current_actor(), notice_id, url_for("communication.confirm_mine", notice_id=notice_id)
+    )
+
+
+@bp.post("/mine/<int:notice_id>")
+@guard(Access.GUARDIAN)
+def confirm_mine(notice_id: int) -> ResponseReturnValue:
+    """Read or confirmed, by a guardian who is signed in."""
+    _acknowledge(notice_id)
+    return redirect(url_for("communication.mine", notice_id=notice_id), 303)
+
+
+def _acknowledge(notice_id: int) -> None:
+    with unit_of_work() as uow:
+        services.acknowledge(
+            uow, notice_id=notice_id, confirm=request.form.get("answer") == "confirm"
+        )
+
+
+@bp.get("/inbox")
+@guard(Access.GUARDIAN)
+def family() -> ResponseReturnValue:
+    """All notices of a guardian, over all children."""
+    with reading() as held:
+        lines = queries.inbox_of(held, current_actor())
+    return render_template("communication/inbox.html", lines=lines)
+
+
+@waits_for_family
+def unanswered(session: Session, actor: Actor, now: datetime) -> list[Waiting]:
+    """Notices that a guardian has still to confirm."""
+    return [
+        Waiting(
+            title=Text(line.notice.title_zh, line.notice.title_en),
+            url=url_for("communication.mine", notice_id=line.notice.id),
+            detail=Text("请确认收到", "Please confirm"),
+            due=line.notice.due_at,
+        )
+        for line in queries.inbox_of(session, actor)
+        if line.notice.level == "confirm" and line.confirmed_at is None
+    ]

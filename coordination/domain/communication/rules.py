@@ -1,0 +1,62 @@
+"""What a notice may say: pure decisions, each refusal with field, reason and remedy."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+
+from coordination.ground.errors import Invalid, TooMany
+from coordination.ground.text import Text
+
+LONGEST_TITLE = 40
+LONGEST_BODY = 2000
+NUDGE_GAP = timedelta(hours=1)
+# Fraudsters imitate class teachers to collect money, so no notice of ours ever speaks of payment.
+BANNED = ("缴费", "转账", "验证码", "收款码", "payment code", "bank transfer")
+_LINK = re.compile(r"https?://|www\.|\b[a-z0-9-]+\.(?:com|cn|net|org)\b", re.IGNORECASE)
+
+
+def refuse_poor_text(
+    *, title_zh: str, title_en: str, body_zh: str, body_en: str, links_allowed: bool
+) -> None:
+    """Refuse empty, overlong, untranslated or dangerous text."""
+    fields: dict[str, Text] = {}
+    for name, value, longest in (
+        ("title_zh", title_zh, LONGEST_TITLE),
+        ("title_en", title_en, LONGEST_TITLE * 2),
+        ("body_zh", body_zh, LONGEST_BODY),
+        ("body_en", body_en, LONGEST_BODY * 2),
+    ):
+        if not value.strip():
+            fields[name] = Text(
+                "还没有填写；家长按各自的语言收到，两种语言都要有。",
+                "Missing: families read in their own language, so both are needed.",
+            )
+        elif len(value) > longest:
+            fields[name] = Text(
+                f"超出 {len(value) - longest} 字，请删减。",
+                f"{len(value) - longest} characters too many; shorten it.",
+            )
+        elif found := next((w for w in BANNED if w in value.casefold()), None):
+            fields[name] = Text(
+                f"不能出现“{found}”：通知里不谈付款和验证码，以防冒充。请删去。",
+                f"Remove “{found}”: notices never speak of payments or codes, which frauds imitate.",
+            )
+        elif name.startswith("title") and not links_allowed and _LINK.search(value):
+            fields[name] = Text(
+                "标题会进入短信，短信线路不允许网址。请把网址移到正文。",
+                "The title goes into the text message, where links are blocked; move it to the body.",
+            )
+    if fields:
+        raise Invalid(fields=fields)
+
+
+def refuse_impatience(last_nudge: datetime | None, now: datetime) -> None:
+    """Refuse a second nudge within the hour."""
+    if last_nudge is not None and now - last_nudge < NUDGE_GAP:
+        raise TooMany(
+            Text(
+                "一小时内已提醒过一次，请稍后再提醒。",
+                "They were reminded within the last hour; please wait a little.",
+            )
+        )
