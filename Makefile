@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 CHOSEN := $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help run test tour lint types contracts migrations bench screens lock clean
+.PHONY: help run test tour lint environment migrations bench screens lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,8 @@ lint: .venv/.dev ## style, types and import contracts
 	@$(PY) -m mypy coordination notifications calendars
 	@.venv/bin/lint-imports
 
+environment: .venv/.dev coordination/static/vendor/.done ## install everything, start nothing
+
 migrations: .venv/.dev ## up, down, up and no difference to the models, on a throw-away PostgreSQL
 	@PYTHONPATH=. $(PY) scripts/check_migrations.py
 
@@ -44,9 +46,9 @@ clean: ## remove the environment (not the data in instance/)
 	rm -rf .venv node_modules coordination/static/vendor
 
 .venv/bin/python:
-	@test -n "$(CHOSEN)" || { echo "Python 3.11 to 3.13 is missing. On Debian 12: apt-get install python3 python3-venv"; exit 1; }
+	@test -n "$(CHOSEN)" || { echo "Python 3.11 to 3.13 is missing. On Debian 12: apt-get install python3 python3-venv" >&2; exit 1; }
 	@echo "[1/3] Making the environment in .venv with $(CHOSEN)"
-	@$(CHOSEN) -m venv .venv || { rm -rf .venv; echo "The venv module is missing. On Debian: apt-get install python3-venv"; exit 1; }
+	@scripts/make-venv $(CHOSEN)
 
 .venv/.run: requirements.lock | .venv/bin/python
 	@echo "[2/3] Installing about 90 packages with their hashes checked (about 250 MB, a minute or two)"

@@ -9,6 +9,7 @@ from alembic import context
 from sqlalchemy import MetaData, create_engine, text
 
 from coordination.domain.tables import metadata as district
+from coordination.settings import sqlalchemy_url
 from notifications.models import metadata as notifications
 
 LOCK = 74_201
@@ -26,7 +27,7 @@ def run() -> None:
     if given is not None:
         _migrate(given)
         return
-    url = context.config.attributes.get("url") or os.environ["DATABASE_URL"]
+    url = sqlalchemy_url(context.config.attributes.get("url") or os.environ["DATABASE_URL"])
     engine = create_engine(url)
     with engine.connect() as connection:
         # two starts at once: the second waits, then finds nothing to do

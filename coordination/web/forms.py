@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from flask import render_template
-from flask_wtf import FlaskForm  # type: ignore[import-untyped]
+from flask_wtf import FlaskForm
 from markupsafe import Markup, escape
 from wtforms import (
     BooleanField,
