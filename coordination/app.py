@@ -14,7 +14,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from coordination.blueprints import blueprints
 from coordination.ground import crypto
-from coordination.reactions import notices
+from coordination.reactions import notices, reminders
 from coordination.settings import Settings
 from coordination.web import errors, guards, headers, i18n, navigation, paging, urls
 from coordination.web.db import db
@@ -48,6 +48,7 @@ def create_app(settings: Settings) -> Flask:
         TEMPLATES_AUTO_RELOAD=False,
     )
     crypto.use_key(settings.field_key)
+    reminders.use_zone(settings.zone)
     notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
     if secure:
         # Behind exactly one proxy of ours; more hops would let a client choose its address.

@@ -14,6 +14,7 @@ BLUEPRINTS: tuple[tuple[str, str], ...] = (
     # name            whom it serves
     ("home", "everybody: front page, short codes; staff: today; guardians: /family"),
     ("accounts", "everybody: sign-in; signed-in persons: their account"),
+    ("bookings", "staff: /venues, search and book; partners: their inbox and calendar"),
     ("communication", "staff: /notices; guardians by code or signed in: their own copy"),
     ("feeds", "signed-in persons: /calendars; calendar clients with a secret: /c/<token>.ics"),
     ("health", "machines: /healthz /readyz"),

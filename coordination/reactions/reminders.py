@@ -31,6 +31,11 @@ def use_zone(zone: ZoneInfo) -> None:
     _zone = zone
 
 
+def zone() -> ZoneInfo:
+    """The district's zone, for every wording of a time."""
+    return _zone
+
+
 def answers_for(subject_type: str, remind: Remind) -> None:
     """Say who writes the reminders of a kind of subject when they are due."""
     _answers[subject_type] = remind

@@ -10,6 +10,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from coordination.domain.agenda.events import FeedOpened, FeedRevoked
+from coordination.domain.bookings.events import (
+    BookingConfirmed,
+    BookingDeclined,
+    BookingExpired,
+    BookingMoved,
+    BookingRequested,
+    BookingWithdrawn,
+)
 from coordination.domain.communication.events import (
     NoticeAcknowledged,
     NoticeSent,
@@ -18,11 +26,17 @@ from coordination.domain.communication.events import (
 from coordination.domain.people.events import SignInCodeIssued
 from coordination.ground.events import Event
 from coordination.ground.uow import UnitOfWork
-from coordination.reactions import on_accounts, on_communication
+from coordination.reactions import on_accounts, on_bookings, on_communication
 
 Handler = Callable[[UnitOfWork, Any], None]
 
 HANDLERS: dict[type[Event], Sequence[Handler]] = {
+    BookingConfirmed: (on_bookings.confirmed,),
+    BookingDeclined: (on_bookings.declined,),
+    BookingExpired: (on_bookings.expired,),
+    BookingMoved: (on_bookings.moved,),
+    BookingRequested: (on_bookings.requested,),
+    BookingWithdrawn: (on_bookings.withdrawn,),
     NoticeSent: (on_communication.send,),
     SignInCodeIssued: (on_accounts.send_code,),
     SilentNudged: (on_communication.nudge,),

@@ -37,13 +37,9 @@ class Resource(Row, Base):
     lng: Mapped[float | None]
     capacity_min: Mapped[int] = mapped_column(SmallInteger, server_default="1")
     capacity_max: Mapped[int] = mapped_column(SmallInteger)
-    grades: Mapped[list[int]] = mapped_column(
-        ARRAY(SmallInteger), server_default=text("'{}'")
-    )
+    grades: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger), server_default=text("'{}'"))
     # toilets, snack, coats, indoor, outdoor, first_aid, step_free
-    facts: Mapped[list[str]] = mapped_column(
-        ARRAY(SqlText), server_default=text("'{}'")
-    )
+    facts: Mapped[list[str]] = mapped_column(ARRAY(SqlText), server_default=text("'{}'"))
     notice_hours: Mapped[int] = mapped_column(server_default="24")
     horizon_days: Mapped[int] = mapped_column(server_default="120")
     slot_minutes: Mapped[int] = mapped_column(server_default="60")
@@ -56,17 +52,11 @@ class Resource(Row, Base):
 
     __scope__ = {"owner": "owner_id"}
     __table_args__ = (
-        CheckConstraint(
-            "kind in ('space','programme','expert','kit','vehicle')", name="kind"
-        ),
+        CheckConstraint("kind in ('space','programme','expert','kit','vehicle')", name="kind"),
         CheckConstraint("approval_mode in ('direct','request')", name="approval_mode"),
         CheckConstraint("fee_mode in ('free','reduced','paid')", name="fee_mode"),
-        CheckConstraint(
-            "publish_state in ('draft','published','archived')", name="publish_state"
-        ),
-        CheckConstraint(
-            "capacity_max >= capacity_min and capacity_min >= 1", name="capacity"
-        ),
+        CheckConstraint("publish_state in ('draft','published','archived')", name="publish_state"),
+        CheckConstraint("capacity_max >= capacity_min and capacity_min >= 1", name="capacity"),
     )
 
 
@@ -91,9 +81,7 @@ class Booking(Row, Base):
     resource_id: Mapped[int] = mapped_column(ForeignKey("resource.id"), index=True)
     owner_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
     school_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
-    class_id: Mapped[int | None] = mapped_column(
-        ForeignKey("class_group.id"), index=True
-    )
+    class_id: Mapped[int | None] = mapped_column(ForeignKey("class_group.id"), index=True)
     requested_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     purpose: Mapped[str]
     children: Mapped[int] = mapped_column(SmallInteger)

@@ -1,0 +1,1 @@
+"""Community resources: search, book, approve."""

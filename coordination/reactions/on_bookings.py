@@ -1,0 +1,186 @@
+"""What follows from bookings: texts to both sides and entries in venue, class and family calendars.
+
+Partners are told counts and the class's name, never children's names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import or_, select
+
+from coordination.domain.agenda import services as agenda
+from coordination.domain.bookings.events import (
+    BookingConfirmed,
+    BookingDeclined,
+    BookingExpired,
+    BookingMoved,
+    BookingRequested,
+    BookingWithdrawn,
+)
+from coordination.domain.bookings.models import Booking, BookingOccurrence, Resource
+from coordination.domain.bookings.rules import DECLINE_REASONS
+from coordination.domain.people.models import ClassGroup, Membership, Organisation
+from coordination.domain.people.recipients import guardians_of_classes
+from coordination.ground.text import Text
+from coordination.ground.uow import UnitOfWork
+from coordination.reactions.notices import tell
+from coordination.reactions.reminders import zone
+from coordination.reactions.wording import span
+
+
+@dataclass(frozen=True, slots=True)
+class _Story:
+    booking: Booking
+    resource: Resource
+    school: Organisation
+    group: ClassGroup | None
+    times: Sequence[BookingOccurrence]
+
+    @property
+    def params(self) -> Mapping[str, Text | str]:
+        first = self.times[0]
+        group = self.group
+        return {
+            "resource": Text(self.resource.title_zh, self.resource.title_en),
+            "school": Text(self.school.name_zh, self.school.name_en),
+            "class": Text(group.name_zh, group.name_en) if group else Text("全校", "the school"),
+            "when": span(first.starts_at, first.ends_at, zone()),
+            "people": str(self.booking.children + self.booking.adults),
+        }
+
+
+def _story(uow: UnitOfWork, booking_id: int) -> _Story:
+    booking = uow.session.get_one(Booking, booking_id)
+    rows = uow.session.scalars(
+        select(BookingOccurrence)
+        .where(BookingOccurrence.booking_id == booking_id)
+        .order_by(BookingOccurrence.starts_at, BookingOccurrence.resource_id)
+    ).all()
+    times = list({r.starts_at: r for r in rows}.values())
+    return _Story(
+        booking,
+        uow.session.get_one(Resource, booking.resource_id),
+        uow.session.get_one(Organisation, booking.school_id),
+        uow.session.get(ClassGroup, booking.class_id) if booking.class_id else None,
+        times,
+    )
+
+
+def _owners(uow: UnitOfWork, owner_id: int) -> list[int]:
+    return list(
+        uow.session.scalars(
+            select(Membership.person_id)
+            .where(
+                Membership.org_id == owner_id,
+                Membership.role == "partner_staff",
+                or_(Membership.ends_on.is_(None), Membership.ends_on >= uow.now.date()),
+            )
+            .order_by(Membership.person_id)
+        )
+    )
+
+
+def _guardians(uow: UnitOfWork, story: _Story) -> list[int]:
+    if story.group is None:
+        return []
+    found = guardians_of_classes(uow.session, [story.group.id], uow.now.date())
+    return [r.guardian_id for r in found]
+
+
+def _tell(uow: UnitOfWork, key: str, people: list[int], story: _Story, version: str) -> None:
+    params = dict(story.params)
+    code = story.booking.decision_code
+    if code is not None:
+        params["reason"] = DECLINE_REASONS[code]
+    tell(
+        uow,
+        key,
+        people,
+        params,
+        subject=("booking", story.booking.id),
+        version=version,
+        valid_until=story.times[-1].ends_at,
+    )
+
+
+def _write_agenda(uow: UnitOfWork, story: _Story, *, tentative: bool) -> None:
+    group = story.group
+    name = Text(story.resource.title_zh, story.resource.title_en)
+    who = Text(group.name_zh, group.name_en) if group else Text("", "")
+    audiences: list[agenda.Audience] = [("resource", story.resource.id)]
+    if group is not None:
+        audiences.append(("class_staff" if tentative else "class", group.id))
+    for row in story.times:
+        agenda.put(
+            uow,
+            subject_type="booking",
+            subject_id=row.id,
+            category="booking",
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            summary=Text(f"{who.zh} {name.zh}".strip(), f"{who.en}: {name.en}".strip(": ")),
+            location=Text(story.resource.address_zh, story.resource.address_en),
+            description=Text(story.booking.purpose, story.booking.purpose),
+            audiences=audiences,
+            tentative=tentative,
+        )
+
+
+def _cancel_agenda(uow: UnitOfWork, story: _Story) -> None:
+    for row in story.times:
+        agenda.cancel(uow, subject_type="booking", subject_id=row.id)
+
+
+def requested(uow: UnitOfWork, event: BookingRequested) -> None:
+    """The owner is asked; the slot shows as tentative to both."""
+    story = _story(uow, event.booking_id)
+    _tell(uow, "booking_requested", _owners(uow, story.booking.owner_id), story, "1")
+    _write_agenda(uow, story, tentative=True)
+
+
+def confirmed(uow: UnitOfWork, event: BookingConfirmed) -> None:
+    """The teacher is told; it stands in the venue's, the class's and the families' calendars."""
+    story = _story(uow, event.booking_id)
+    people = [story.booking.requested_by_id]
+    if story.booking.decided_by_id is None:  # booked directly: the owner learns of it here
+        people += _owners(uow, story.booking.owner_id)
+    _tell(uow, "booking_confirmed", people, story, "1")
+    _write_agenda(uow, story, tentative=False)
+
+
+def declined(uow: UnitOfWork, event: BookingDeclined) -> None:
+    """The teacher is told why; if families already had it in their calendars, they are told too."""
+    story = _story(uow, event.booking_id)
+    _tell(uow, "booking_declined", [story.booking.requested_by_id], story, "1")
+    if story.booking.state == "cancelled_by_partner":
+        _tell(uow, "booking_cancelled_family", _guardians(uow, story), story, "1")
+    _cancel_agenda(uow, story)
+
+
+def withdrawn(uow: UnitOfWork, event: BookingWithdrawn) -> None:
+    """The owner is told, and the families if they knew."""
+    story = _story(uow, event.booking_id)
+    _tell(uow, "booking_withdrawn", _owners(uow, story.booking.owner_id), story, "1")
+    if event.was_confirmed:
+        _tell(uow, "booking_cancelled_family", _guardians(uow, story), story, "1")
+    _cancel_agenda(uow, story)
+
+
+def expired(uow: UnitOfWork, event: BookingExpired) -> None:
+    """The teacher may look elsewhere."""
+    story = _story(uow, event.booking_id)
+    _tell(uow, "booking_expired", [story.booking.requested_by_id], story, "1")
+    _cancel_agenda(uow, story)
+
+
+def moved(uow: UnitOfWork, event: BookingMoved) -> None:
+    """Owner and teacher are told, and the families if they knew; the calendars follow."""
+    story = _story(uow, event.booking_id)
+    people = [story.booking.requested_by_id, *_owners(uow, story.booking.owner_id)]
+    if event.was_confirmed:
+        people += _guardians(uow, story)
+    # moved twice to different times is two pieces of news
+    _tell(uow, "booking_moved", people, story, story.times[0].starts_at.isoformat())
+    _write_agenda(uow, story, tentative=story.booking.state == "tentative")
