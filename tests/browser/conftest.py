@@ -25,7 +25,8 @@ WIDTHS = {"phone": 375, "desktop": 1280}
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
-@pytest.fixture(scope="session")
+# per module: while Playwright runs, its thread has an event loop and other tests could start none
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium."""
     path = next((found for name in _NAMES if (found := shutil.which(name))), None)
