@@ -23,10 +23,27 @@ from coordination.domain.communication.events import (
     NoticeSent,
     SilentNudged,
 )
+from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
 from coordination.domain.people.events import SignInCodeIssued
+from coordination.domain.practice.events import (
+    AttendanceTaken,
+    ChildWithdrawn,
+    ClassEnrolled,
+    PlaceGiven,
+    SessionCancelled,
+    SessionMoved,
+    SessionPublished,
+)
+from coordination.domain.volunteering.events import ShiftLeft, ShiftTaken
 from coordination.ground.events import Event
 from coordination.ground.uow import UnitOfWork
-from coordination.reactions import on_accounts, on_bookings, on_communication
+from coordination.reactions import (
+    on_accounts,
+    on_bookings,
+    on_communication,
+    on_practice,
+    on_volunteering,
+)
 
 Handler = Callable[[UnitOfWork, Any], None]
 
@@ -37,12 +54,23 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     BookingMoved: (on_bookings.moved,),
     BookingRequested: (on_bookings.requested,),
     BookingWithdrawn: (on_bookings.withdrawn,),
+    ChildWithdrawn: (on_practice.child_withdrawn,),
+    ClassEnrolled: (on_practice.class_enrolled,),
+    ConsentAnswered: (on_practice.consent_answered,),
+    ConsentAsked: (on_practice.consent_asked,),
     NoticeSent: (on_communication.send,),
+    PlaceGiven: (on_practice.place_given,),
+    SessionCancelled: (on_practice.cancelled,),
+    SessionMoved: (on_practice.moved,),
+    ShiftLeft: (on_volunteering.left,),
+    ShiftTaken: (on_volunteering.taken,),
     SignInCodeIssued: (on_accounts.send_code,),
     SilentNudged: (on_communication.nudge,),
 }
 
 SILENT: dict[type[Event], str] = {
+    AttendanceTaken: "the roll is on the session's page; absent children are called, not texted",
+    SessionPublished: "teachers find it in their list; a text per session would be noise",
     FeedOpened: "the owner sees the address on the same page; the audit line is enough",
     FeedRevoked: "the owner did it; the audit line is enough",
     NoticeAcknowledged: "the sender sees it on the notice's page; a text per answer would be noise",

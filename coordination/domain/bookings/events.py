@@ -37,6 +37,13 @@ class BookingWithdrawn(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BookingCancelledByPartner(Event):
+    """The owner took back a confirmed booking, with a coded reason."""
+
+    booking_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class BookingExpired(Event):
     """Nobody answered in time; the slot is free again."""
 

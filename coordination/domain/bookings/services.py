@@ -6,18 +6,20 @@ against overlap, buffers included, so no check here can be raced.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
-from coordination.domain.bookings import rules
+from coordination.domain.bookings import queries, rules
 from coordination.domain.bookings.events import (
+    BookingCancelledByPartner,
     BookingConfirmed,
     BookingDeclined,
     BookingExpired,
@@ -25,33 +27,16 @@ from coordination.domain.bookings.events import (
     BookingRequested,
     BookingWithdrawn,
 )
-from coordination.domain.bookings.models import (
-    Booking,
-    BookingOccurrence,
-    OpeningRule,
-    Resource,
-)
+from coordination.domain.bookings.models import Booking, BookingOccurrence, Resource
+from coordination.domain.bookings.values import DISTRICT_ZONE, Slot, SlotClash
 from coordination.domain.partners.models import PartnerDocument
 from coordination.domain.people.models import ClassGroup
-from coordination.ground.errors import Conflict, Invalid, NotFound
+from coordination.ground.errors import Conflict, Forbidden, NotFound, Stale
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 LIVE = ("tentative", "confirmed")
-
-
-def terms_of(session: Session, resource: Resource) -> rules.Terms:
-    """The owner's terms as the rules read them."""
-    hours = session.scalars(select(OpeningRule).where(OpeningRule.resource_id == resource.id))
-    return rules.Terms(
-        notice_hours=resource.notice_hours,
-        horizon_days=resource.horizon_days,
-        slot_minutes=resource.slot_minutes,
-        max_minutes=resource.max_minutes,
-        capacity_min=resource.capacity_min,
-        capacity_max=resource.capacity_max,
-        hours=tuple(rules.Hours(h.weekday, h.opens, h.closes) for h in hours),
-    )
+NO_OVERLAP = "ex_booking_occurrence_no_overlap"
 
 
 def request_booking(
@@ -66,46 +51,46 @@ def request_booking(
     purpose: str,
     needs: str,
     request_key: str,
-    zone: ZoneInfo,
     weeks: int = 1,
+    zone: ZoneInfo = DISTRICT_ZONE,
 ) -> Booking:
     """Request (or, where the owner allows, book) a resource for a class, for one or more weeks.
 
-    All weeks or none: a clash in one of them refuses the whole. The same `request_key` returns the
-    first booking again. Raises SlotTaken if the time is gone, Invalid with the fields otherwise.
+    All weeks or none: a clash in any of them refuses the whole and names every clashing date. The
+    same `request_key` returns the first booking again. Raises SlotClash (a SlotTaken) or Invalid.
     """
-    known = uow.session.scalar(select(Booking).where(Booking.request_key == request_key))
-    if known is not None:
-        uow.authorize(Action.BOOKING_REQUEST, known)
-        return known
     group = uow.session.get(ClassGroup, class_id)
     if group is None:
         raise NotFound()
     uow.authorize(Action.BOOKING_REQUEST, Scope(school=group.school_id, class_=group.id))
     resource = _published(uow, resource_id)
-    _refuse_expired_documents(uow, resource, ends_at)
-    terms = terms_of(uow.session, resource)
-    if children < 1:
-        raise Invalid(fields={"children": Text("请填写学生人数。", "Enter how many children.")})
-    if not purpose.strip():
-        raise Invalid(
-            fields={
-                "purpose": Text(
-                    "请写明用途，资源方据此安排。", "Say what for; the owner plans by it."
-                )
-            }
-        )
-    length = ends_at - starts_at
-    starts = rules.weekly(starts_at, weeks, zone)
-    for start in starts:
-        rules.refuse_unfit_slot(terms, start, start + length, children + adults, uow.now, zone)
+    units = _lock_units(uow, resource)
+    known = uow.session.scalar(select(Booking).where(Booking.request_key == request_key))
+    if known is not None:
+        uow.authorize(Action.BOOKING_REQUEST, known)
+        return known
+    slots = rules.weekly(Slot(starts_at, ends_at), weeks, zone)
+    rules.refuse_unfit_request(
+        queries.terms_of(uow.session, resource),
+        slots,
+        children=children,
+        adults=adults,
+        purpose=purpose,
+        needs=needs,
+        now=uow.now,
+        zone=zone,
+        overrides=queries.overrides_between(uow.session, slots[0], slots[-1], zone),
+    )
+    _refuse_expired_documents(uow, resource, slots[-1], zone)
+    if uow.actor.person_id is None:
+        raise Forbidden()
     direct = resource.approval_mode == "direct"
     booking = Booking(
         resource_id=resource.id,
         owner_id=resource.owner_id,
         school_id=group.school_id,
         class_id=group.id,
-        requested_by_id=uow.actor.person_id or 0,
+        requested_by_id=uow.actor.person_id,
         purpose=purpose,
         children=children,
         adults=adults,
@@ -116,7 +101,9 @@ def request_booking(
     )
     uow.session.add(booking)
     uow.session.flush()  # occurrences refer to it
-    _occupy(uow, booking, resource, starts, length)
+    _or_name_clashes(
+        uow, resource, slots, zone, lambda: _occupy(uow, booking.id, resource, units, slots)
+    )
     uow.record(BookingConfirmed(booking.id) if direct else BookingRequested(booking.id))
     return booking
 
@@ -128,22 +115,15 @@ def _published(uow: UnitOfWork, resource_id: int) -> Resource:
     return resource
 
 
-def _refuse_expired_documents(uow: UnitOfWork, resource: Resource, until: datetime) -> None:
-    expired = uow.session.scalar(
-        select(PartnerDocument.id).where(
-            PartnerDocument.org_id == resource.owner_id,
-            PartnerDocument.expires_on < until.date(),
-        )
+def _refuse_expired_documents(
+    uow: UnitOfWork, resource: Resource, last: Slot, zone: ZoneInfo
+) -> None:
+    expiries = uow.session.scalars(
+        select(func.max(PartnerDocument.expires_on))
+        .where(PartnerDocument.org_id == resource.owner_id, PartnerDocument.expires_on.is_not(None))
+        .group_by(PartnerDocument.kind)  # a renewed licence supersedes the old one
     )
-    if expired is not None:
-        raise Conflict(
-            Text(
-                "该单位的资质到活动当天已过期，暂不能预约。请联系区教育局。",
-                "A licence of this owner will have expired by then, so it cannot be booked. "
-                "Ask the district bureau.",
-            ),
-            code="documents_expired",
-        )
+    rules.refuse_expired_documents(expiries, last.ends_at.astimezone(zone).date())
 
 
 def units_of(session: Session, resource: Resource) -> list[int]:
@@ -156,34 +136,74 @@ def units_of(session: Session, resource: Resource) -> list[int]:
     return parts or [resource.id]
 
 
+def _lock_units(uow: UnitOfWork, resource: Resource) -> list[int]:
+    """Queue up for the units, in one order.
+
+    Not what forbids overlap: an exclusion constraint makes two simultaneous inserts wait for each
+    other, which PostgreSQL ends as a deadlock; in a queue the second one meets a plain conflict.
+    """
+    units = units_of(uow.session, resource)
+    uow.session.execute(
+        select(Resource.id)
+        .where(Resource.id.in_(units))
+        .order_by(Resource.id)
+        .with_for_update(key_share=True)
+    ).all()
+    return units
+
+
 def _occupy(
     uow: UnitOfWork,
-    booking: Booking,
+    booking_id: int | None,
     resource: Resource,
-    starts: Sequence[datetime],
-    length: timedelta,
+    units: Sequence[int],
+    slots: Sequence[Slot],
+    *,
+    status: str | None = None,
+    reason: str | None = None,
 ) -> None:
-    before, after = (
-        timedelta(minutes=resource.buffer_before),
-        timedelta(minutes=resource.buffer_after),
-    )
-    for unit in units_of(uow.session, resource):  # in one order, so that two bookings cannot cross
-        for start in starts:
+    state = status or uow.session.get_one(Booking, booking_id).state
+    buffers = (0, 0) if booking_id is None else (resource.buffer_before, resource.buffer_after)
+    for unit in units:
+        for slot in slots:
+            wide = slot.widened(*buffers)
             uow.session.add(
                 BookingOccurrence(
-                    booking_id=booking.id,
+                    booking_id=booking_id,
                     resource_id=unit,
-                    starts_at=start,
-                    ends_at=start + length,
-                    during=Range(start - before, start + length + after, bounds="[)"),
-                    status=booking.state,
+                    starts_at=slot.starts_at,
+                    ends_at=slot.ends_at,
+                    during=Range(wide.starts_at, wide.ends_at, bounds="[)"),
+                    status=state,
+                    reason=reason,
                 )
             )
-    uow.session.flush()  # an overlap must be refused here, before anything else is written
+
+
+def _or_name_clashes(
+    uow: UnitOfWork,
+    resource: Resource,
+    slots: Sequence[Slot],
+    zone: ZoneInfo,
+    write: Callable[[], None],
+    *,
+    besides: int | None = None,
+) -> None:
+    """Write; if the database finds an overlap, say with what, and what is free instead."""
+    try:
+        with uow.session.begin_nested():  # so that the clashes can still be read after the refusal
+            write()
+            uow.session.flush()
+    except IntegrityError as error:
+        if getattr(getattr(error.orig, "diag", None), "constraint_name", None) != NO_OVERLAP:
+            raise
+        clashes = queries.clashes_with(uow.session, resource, slots, besides=besides)
+        free = queries.nearest_free(uow.session, resource, slots[0], now=uow.now, zone=zone)
+        raise SlotClash(clashes, free, zone) from error
 
 
 def _locked(uow: UnitOfWork, booking_id: int, action: Action) -> Booking:
-    booking = uow.session.get(Booking, booking_id, with_for_update=True)
+    booking = uow.session.get(Booking, booking_id, with_for_update=True, populate_existing=True)
     if booking is None:
         raise NotFound()
     uow.authorize(action, booking)
@@ -201,12 +221,11 @@ def _set_state(uow: UnitOfWork, booking: Booking, state: str) -> None:
 
 def _refuse_unless(booking: Booking, *states: str) -> None:
     if booking.state not in states:
-        raise Conflict(
+        raise Stale(
             Text(
                 "这条预约的状态已变化，请刷新后再操作。",
                 "This booking has changed meanwhile; reload the page.",
-            ),
-            code="stale",
+            )
         )
 
 
@@ -214,35 +233,40 @@ def approve(uow: UnitOfWork, *, booking_id: int) -> None:
     """The owner says yes."""
     booking = _locked(uow, booking_id, Action.BOOKING_DECIDE)
     _refuse_unless(booking, "tentative")
+    if booking.hold_until is not None and booking.hold_until <= uow.now:
+        raise Stale(
+            Text(
+                "保留期已过，时段已释放。请学校重新申请。",
+                "The hold has run out and the time is released. Ask the school to request again.",
+            )
+        )
     _decide(uow, booking, None, None)
     _set_state(uow, booking, "confirmed")
     uow.record(BookingConfirmed(booking.id))
 
 
-def decline(uow: UnitOfWork, *, booking_id: int, code: str, note: str) -> None:
+def decline(uow: UnitOfWork, *, booking_id: int, code: str, note: str = "") -> None:
     """The owner says no, with a coded reason."""
     booking = _locked(uow, booking_id, Action.BOOKING_DECIDE)
-    if code not in rules.DECLINE_REASONS:
-        raise Invalid(fields={"code": Text("请选择原因。", "Choose a reason.")})
+    rules.refuse_unknown_reason(code)
     _refuse_unless(booking, "tentative")
     _decide(uow, booking, code, note)
     _set_state(uow, booking, "declined")
     uow.record(BookingDeclined(booking.id))
 
 
-def cancel_by_partner(uow: UnitOfWork, *, booking_id: int, code: str, note: str) -> None:
+def cancel_by_partner(uow: UnitOfWork, *, booking_id: int, code: str, note: str = "") -> None:
     """The owner takes back a confirmed booking, with a coded reason."""
     booking = _locked(uow, booking_id, Action.BOOKING_DECIDE)
-    if code not in rules.DECLINE_REASONS:
-        raise Invalid(fields={"code": Text("请选择原因。", "Choose a reason.")})
+    rules.refuse_unknown_reason(code)
     _refuse_unless(booking, "confirmed")
     _decide(uow, booking, code, note)
     _set_state(uow, booking, "cancelled_by_partner")
-    uow.record(BookingDeclined(booking.id))
+    uow.record(BookingCancelledByPartner(booking.id))
 
 
 def _decide(uow: UnitOfWork, booking: Booking, code: str | None, note: str | None) -> None:
-    booking.decision_code, booking.decision_note = code, note
+    booking.decision_code, booking.decision_note = code, note or None
     booking.decided_by_id, booking.decided_at = uow.actor.person_id, uow.now
     booking.hold_until = None
 
@@ -252,43 +276,95 @@ def withdraw(uow: UnitOfWork, *, booking_id: int) -> None:
     booking = _locked(uow, booking_id, Action.BOOKING_WITHDRAW)
     _refuse_unless(booking, *LIVE)
     was = booking.state == "confirmed"
+    booking.hold_until = None
     _set_state(uow, booking, "cancelled_by_school")
     uow.record(BookingWithdrawn(booking.id, was))
 
 
 def move_booking(
-    uow: UnitOfWork, *, booking_id: int, starts_at: datetime, ends_at: datetime, zone: ZoneInfo
+    uow: UnitOfWork,
+    *,
+    booking_id: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    zone: ZoneInfo = DISTRICT_ZONE,
 ) -> None:
-    """Move a single booking to another time; refused as a whole, the old slot stays."""
-    booking = _locked(uow, booking_id, Action.BOOKING_WITHDRAW)
+    """Move a booking (a series as a whole) to another time; if refused, the old time stays.
+
+    What an owner has approved the school may not move by itself: the owner moves it, or the school
+    cancels and asks anew.
+    """
+    booking = _locked(uow, booking_id, Action.BOOKING_MOVE)
     _refuse_unless(booking, *LIVE)
     resource = uow.session.get_one(Resource, booking.resource_id)
-    terms = terms_of(uow.session, resource)
-    rules.refuse_unfit_slot(
-        terms, starts_at, ends_at, booking.children + booking.adults, uow.now, zone
-    )
+    _refuse_moving_what_was_approved(uow, booking, resource)
+    _lock_units(uow, resource)
     rows = uow.session.scalars(
         select(BookingOccurrence)
         .where(BookingOccurrence.booking_id == booking.id)
         .order_by(BookingOccurrence.resource_id, BookingOccurrence.starts_at)
     ).all()
-    if len({r.starts_at for r in rows}) > 1:
+    old = sorted({Slot(r.starts_at, r.ends_at) for r in rows})
+    slots = rules.weekly(Slot(starts_at, ends_at), len(old), zone)
+    if slots == old:
+        return
+    rules.refuse_unfit_move(
+        queries.terms_of(uow.session, resource),
+        slots,
+        now=uow.now,
+        zone=zone,
+        overrides=queries.overrides_between(uow.session, slots[0], slots[-1], zone),
+    )
+    _refuse_expired_documents(uow, resource, slots[-1], zone)
+    target = dict(zip(old, slots, strict=True))
+    _or_name_clashes(
+        uow,
+        resource,
+        slots,
+        zone,
+        lambda: _shift(uow, booking, resource, rows, target),
+        besides=booking.id,
+    )
+    if booking.hold_until is not None:
+        booking.hold_until = min(booking.hold_until, slots[0].starts_at)
+    uow.record(BookingMoved(booking.id, booking.state == "confirmed"))
+
+
+def _refuse_moving_what_was_approved(uow: UnitOfWork, booking: Booking, resource: Resource) -> None:
+    if booking.state != "confirmed" or resource.approval_mode == "direct":
+        return
+    try:
+        uow.authorize(Action.BOOKING_DECIDE, booking)
+    except Forbidden as error:
         raise Conflict(
             Text(
-                "系列预约请逐次取消后重新预约。",
-                "A series is changed by cancelling and booking anew.",
+                "资源方已确认这个时间。请联系资源方改期，或取消后重新申请。",
+                "The owner has confirmed this time. Ask the owner to move it, or cancel and "
+                "request another.",
             ),
-            code="series",
-        )
-    before, after = (
-        timedelta(minutes=resource.buffer_before),
-        timedelta(minutes=resource.buffer_after),
-    )
+            code="approved",
+        ) from error
+
+
+def _shift(
+    uow: UnitOfWork,
+    booking: Booking,
+    resource: Resource,
+    rows: Sequence[BookingOccurrence],
+    target: dict[Slot, Slot],
+) -> None:
+    # a series moved by a week would meet its own old rows: they step aside first
     for row in rows:
-        row.starts_at, row.ends_at = starts_at, ends_at
-        row.during = Range(starts_at - before, ends_at + after, bounds="[)")
-    uow.session.flush()  # the overlap guard speaks here
-    uow.record(BookingMoved(booking.id, booking.state == "confirmed"))
+        row.status = "moving"
+    uow.session.flush()
+    for row in rows:
+        slot = target[Slot(row.starts_at, row.ends_at)]
+        wide = slot.widened(resource.buffer_before, resource.buffer_after)
+        row.starts_at, row.ends_at = slot.starts_at, slot.ends_at
+        row.during = Range(wide.starts_at, wide.ends_at, bounds="[)")
+    uow.session.flush()  # all stand at their new times before the first one blocks again
+    for row in rows:
+        row.status = booking.state
 
 
 def expire_holds(uow: UnitOfWork) -> int:
@@ -308,27 +384,45 @@ def expire_holds(uow: UnitOfWork) -> int:
 
 
 def block_time(
-    uow: UnitOfWork, *, resource_id: int, starts_at: datetime, ends_at: datetime, reason: str
+    uow: UnitOfWork,
+    *,
+    resource_id: int,
+    starts_at: datetime,
+    ends_at: datetime,
+    reason: str,
+    zone: ZoneInfo = DISTRICT_ZONE,
 ) -> None:
     """Close a resource for some time; refused while bookings stand in the way."""
     resource = uow.session.get(Resource, resource_id)
     if resource is None:
         raise NotFound()
     uow.authorize(Action.RESOURCE_MANAGE, resource)
-    if ends_at <= starts_at:
-        raise Invalid(
-            fields={"ends": Text("结束时间要晚于开始时间。", "The end must be after the start.")}
+    slot = Slot(starts_at, ends_at)
+    rules.refuse_unfit_block(slot, uow.now)
+    units = _lock_units(uow, resource)
+    _or_name_clashes(
+        uow,
+        resource,
+        [slot],
+        zone,
+        lambda: _occupy(uow, None, resource, units, [slot], status="blocked", reason=reason),
+    )
+
+
+def lift_block(
+    uow: UnitOfWork, *, resource_id: int, starts_at: datetime, ends_at: datetime
+) -> None:
+    """Open a blocked time again, on all units of the resource."""
+    resource = uow.session.get(Resource, resource_id)
+    if resource is None:
+        raise NotFound()
+    uow.authorize(Action.RESOURCE_MANAGE, resource)
+    uow.session.execute(
+        delete(BookingOccurrence).where(
+            BookingOccurrence.resource_id.in_(units_of(uow.session, resource)),
+            BookingOccurrence.booking_id.is_(None),
+            BookingOccurrence.status == "blocked",
+            BookingOccurrence.starts_at == starts_at,
+            BookingOccurrence.ends_at == ends_at,
         )
-    for unit in units_of(uow.session, resource):
-        uow.session.add(
-            BookingOccurrence(
-                booking_id=None,
-                resource_id=unit,
-                starts_at=starts_at,
-                ends_at=ends_at,
-                during=Range(starts_at, ends_at, bounds="[)"),
-                status="blocked",
-                reason=reason,
-            )
-        )
-    uow.session.flush()  # a booking in the way is named at once
+    )

@@ -173,9 +173,7 @@ def inbox_of(session: Session, actor: Actor, limit: int = 30) -> list[InboxLine]
         .join(NoticeRecipient, NoticeRecipient.notice_id == Notice.id)
         .where(
             NoticeRecipient.guardian_id == actor.person_id,
-            NoticeRecipient.child_ids.op("&&")(
-                cast(sorted(actor.child_ids), ARRAY(BigInteger))
-            ),
+            NoticeRecipient.child_ids.op("&&")(cast(sorted(actor.child_ids), ARRAY(BigInteger))),
         )
         .order_by(Notice.id.desc())
         .limit(limit)

@@ -41,9 +41,7 @@ class ConsentAsk(Row, Base):
     """征询: one child of whom consent is asked, with the school that asks."""
 
     __tablename__ = "consent_ask"
-    request_id: Mapped[int] = mapped_column(
-        ForeignKey("consent_request.id"), index=True
-    )
+    request_id: Mapped[int] = mapped_column(ForeignKey("consent_request.id"), index=True)
     child_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
     class_id: Mapped[int] = mapped_column(ForeignKey("class_group.id"))
     school_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
@@ -56,9 +54,7 @@ class ConsentAnswer(Row, Base):
     """同意记录: one answer of one guardian for one child; never changed, never removed."""
 
     __tablename__ = "consent_answer"
-    request_id: Mapped[int] = mapped_column(
-        ForeignKey("consent_request.id"), index=True
-    )
+    request_id: Mapped[int] = mapped_column(ForeignKey("consent_request.id"), index=True)
     child_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
     guardian_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     response: Mapped[str]
@@ -72,7 +68,5 @@ class ConsentAnswer(Row, Base):
     __scope__ = {"child": "child_id", "person": "guardian_id"}
     __table_args__ = (
         CheckConstraint("response in ('given','refused','withdrawn')", name="response"),
-        CheckConstraint(
-            "route in ('code','web','paper','phone','in_person')", name="route"
-        ),
+        CheckConstraint("route in ('code','web','paper','phone','in_person')", name="route"),
     )

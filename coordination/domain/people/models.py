@@ -82,9 +82,7 @@ class Person(Row, Base):
     pinyin: Mapped[str] = mapped_column(server_default="")
     language: Mapped[str] = mapped_column(server_default="zh")
     is_student: Mapped[bool] = mapped_column(server_default=text("false"))
-    school_id: Mapped[int | None] = mapped_column(
-        ForeignKey("organisation.id"), index=True
-    )
+    school_id: Mapped[int | None] = mapped_column(ForeignKey("organisation.id"), index=True)
     grade: Mapped[int | None] = mapped_column(SmallInteger)
     birth_month: Mapped[date | None]
     source_id: Mapped[str | None]
@@ -222,9 +220,7 @@ class Membership(Row, Base):
     person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
     org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
     role: Mapped[str]
-    class_id: Mapped[int | None] = mapped_column(
-        ForeignKey("class_group.id"), index=True
-    )
+    class_id: Mapped[int | None] = mapped_column(ForeignKey("class_group.id"), index=True)
     starts_on: Mapped[date]
     ends_on: Mapped[date | None]
     batch_id: Mapped[int | None]
@@ -298,9 +294,7 @@ class RosterBatch(Row, Base):
     undone_at: Mapped[datetime | None]
 
     __table_args__ = (
-        CheckConstraint(
-            "state in ('previewed','applied','undone','discarded')", name="state"
-        ),
+        CheckConstraint("state in ('previewed','applied','undone','discarded')", name="state"),
     )
 
 

@@ -37,9 +37,7 @@ class Activity(Row, Base):
             "type in ('inquiry','service','design','career','labour','study_travel','volunteer')",
             name="type",
         ),
-        CheckConstraint(
-            "state in ('draft','published','finished','cancelled')", name="state"
-        ),
+        CheckConstraint("state in ('draft','published','finished','cancelled')", name="state"),
     )
 
 
@@ -83,9 +81,7 @@ class ClassEnrolment(Row, Base):
     """班级报名: a class signed up by its teacher, with adults and needs (B41)."""
 
     __tablename__ = "class_enrolment"
-    session_id: Mapped[int] = mapped_column(
-        ForeignKey("practice_session.id"), index=True
-    )
+    session_id: Mapped[int] = mapped_column(ForeignKey("practice_session.id"), index=True)
     class_id: Mapped[int] = mapped_column(ForeignKey("class_group.id"), index=True)
     school_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
     signed_up_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
@@ -93,18 +89,14 @@ class ClassEnrolment(Row, Base):
     needs: Mapped[str] = mapped_column(server_default="")
 
     __scope__ = {"class": "class_id", "school": "school_id"}
-    __table_args__ = (
-        Index("uq_class_enrolment", "session_id", "class_id", unique=True),
-    )
+    __table_args__ = (Index("uq_class_enrolment", "session_id", "class_id", unique=True),)
 
 
 class Enrolment(Row, Base):
     """报名: one child in one session. `position` orders the waiting list (候补)."""
 
     __tablename__ = "enrolment"
-    session_id: Mapped[int] = mapped_column(
-        ForeignKey("practice_session.id"), index=True
-    )
+    session_id: Mapped[int] = mapped_column(ForeignKey("practice_session.id"), index=True)
     child_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
     class_id: Mapped[int] = mapped_column(ForeignKey("class_group.id"), index=True)
     school_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)
@@ -141,9 +133,7 @@ class Attendance(Row, Base):
     marked_at: Mapped[datetime]
 
     __table_args__ = (
-        CheckConstraint(
-            "status in ('present','absent','late','left_early')", name="status"
-        ),
+        CheckConstraint("status in ('present','absent','late','left_early')", name="status"),
     )
 
 

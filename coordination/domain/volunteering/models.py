@@ -18,9 +18,7 @@ class ShiftNeed(Row, Base):
     """岗位需求: a role on a session that volunteers may fill; `filled` never exceeds `max_people`."""
 
     __tablename__ = "shift_need"
-    session_id: Mapped[int] = mapped_column(
-        ForeignKey("practice_session.id"), index=True
-    )
+    session_id: Mapped[int] = mapped_column(ForeignKey("practice_session.id"), index=True)
     role_zh: Mapped[str]
     role_en: Mapped[str]
     starts_at: Mapped[datetime]

@@ -1,0 +1,49 @@
+"""What a child's consent amounts to, and which changes must be asked again. Pure decisions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from coordination.ground.text import Text
+
+# A change of one of these makes a new version of the consent (B35); others do not.
+PROTECTED = ("starts_at", "ends_at", "return_at", "place_zh", "place_en")
+
+STATES = {
+    "no_answer": Text("未答复", "No answer"),
+    "given": Text("同意", "Agreed"),
+    "refused": Text("不同意", "Not agreed"),
+    "conflict": Text("监护人意见不一致", "Guardians disagree"),
+    "withdrawn": Text("已撤回", "Withdrawn"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer, in the order given."""
+
+    guardian_id: int
+    response: str
+
+
+def state_of(answers: Sequence[Answered]) -> str:
+    """The state derived from the append-only answers: the last word of each guardian counts."""
+    last: dict[int, str] = {}
+    for answer in answers:
+        last[answer.guardian_id] = answer.response
+    words = set(last.values())
+    if not words:
+        return "no_answer"
+    if words == {"given"}:
+        return "given"
+    if "given" in words:
+        return "conflict"
+    return "withdrawn" if words == {"withdrawn"} else "refused"
+
+
+def text_hash(title: Text, body: Text) -> str:
+    """Evidence of what was shown."""
+    joined = "\x00".join((title.zh, title.en, body.zh, body.en))
+    return hashlib.sha256(joined.encode()).hexdigest()

@@ -1,0 +1,21 @@
+"""What happens to volunteer shifts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coordination.ground.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftTaken(Event):
+    """Somebody signed up for a shift."""
+
+    assignment_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftLeft(Event):
+    """Somebody withdrew from a shift."""
+
+    assignment_id: int

@@ -1,0 +1,455 @@
+"""What follows from practice-base sessions: consents, calendars, reminders, texts to each side.
+
+Guardians are told about their own children only; the base gets counts and needs, never names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import timedelta
+
+from sqlalchemy import func, or_, select, update
+
+from coordination.domain.agenda import services as agenda
+from coordination.domain.consents import services as consents
+from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
+from coordination.domain.consents.models import ConsentRequest
+from coordination.domain.consents.services import Asked
+from coordination.domain.people import links
+from coordination.domain.people.models import ClassGroup, Membership, Organisation, Person
+from coordination.domain.people.recipients import Recipient, guardians_of_children
+from coordination.domain.practice import services as practice
+from coordination.domain.practice.events import (
+    ChildWithdrawn,
+    ClassEnrolled,
+    PlaceGiven,
+    SessionCancelled,
+    SessionMoved,
+)
+from coordination.domain.practice.models import (
+    Activity,
+    ClassEnrolment,
+    Enrolment,
+    PracticeSession,
+)
+from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
+from coordination.domain.volunteering.services import HELD
+from coordination.ground.text import Text, mask_name
+from coordination.ground.uow import UnitOfWork
+from coordination.reactions import reminders
+from coordination.reactions.notices import tell
+from coordination.reactions.on_volunteering import write_shift
+from coordination.reactions.wording import span, when
+from notifications.values import MessageClass
+
+PLACED = ("enrolled", "cleared")
+CONSENT_LEAD = timedelta(hours=24)
+
+
+# -- what a session is, in words ------------------------------------------------------------------
+
+
+def _session(uow: UnitOfWork, session_id: int) -> tuple[PracticeSession, Activity]:
+    held = uow.session.get_one(PracticeSession, session_id)
+    return held, uow.session.get_one(Activity, held.activity_id)
+
+
+def _params(held: PracticeSession, activity: Activity) -> dict[str, Text | str]:
+    zone = reminders.zone()
+    back = held.return_at.astimezone(zone)
+    return {
+        "activity": Text(activity.title_zh, activity.title_en),
+        "when": when(held.starts_at, zone),
+        "meet": Text(held.meeting_point_zh, held.meeting_point_en),
+        "back": f"{back.hour:02d}:{back.minute:02d}",
+        "bring": Text(activity.bring_zh or "无需携带", activity.bring_en or "nothing special"),
+        "reason": held.cancel_reason or "—",
+    }
+
+
+def _children(uow: UnitOfWork, session_id: int, states: Collection[str] = PLACED) -> list[int]:
+    return list(
+        uow.session.scalars(
+            select(Enrolment.child_id)
+            .where(Enrolment.session_id == session_id, Enrolment.state.in_(states))
+            .order_by(Enrolment.id)
+        )
+    )
+
+
+def _own(
+    uow: UnitOfWork, recipients: Collection[Recipient]
+) -> Mapping[int, Mapping[str, Text | str]]:
+    """Per guardian: their children, masked, and the children's school."""
+    ids = {c for r in recipients for c in r.child_ids}
+    rows = uow.session.execute(
+        select(Person.id, Person.name, Organisation.name_zh, Organisation.name_en)
+        .join(Organisation, Organisation.id == Person.school_id)
+        .where(Person.id.in_(ids))
+    )
+    known = {i: (name, Text(zh, en)) for i, name, zh, en in rows}
+    own: dict[int, Mapping[str, Text | str]] = {}
+    for recipient in recipients:
+        mine = [known[c] for c in recipient.child_ids if c in known]
+        names = [mask_name(name) for name, _ in mine]
+        own[recipient.guardian_id] = {
+            "children": Text("、".join(names), ", ".join(names)),
+            "school": mine[0][1] if mine else Text("学校", "School"),
+        }
+    return own
+
+
+def _teachers(uow: UnitOfWork, session_id: int) -> list[int]:
+    classes = select(ClassEnrolment.class_id).where(ClassEnrolment.session_id == session_id)
+    return list(
+        uow.session.scalars(
+            select(Membership.person_id)
+            .where(
+                Membership.role == "class_teacher",
+                Membership.class_id.in_(classes),
+                or_(Membership.ends_on.is_(None), Membership.ends_on >= uow.now.date()),
+            )
+            .order_by(Membership.person_id)
+        )
+    )
+
+
+def _base_staff(uow: UnitOfWork, base_id: int) -> list[int]:
+    return list(
+        uow.session.scalars(
+            select(Membership.person_id)
+            .where(Membership.org_id == base_id, Membership.role == "partner_staff")
+            .order_by(Membership.person_id)
+        )
+    )
+
+
+def _volunteers(uow: UnitOfWork, session_id: int) -> list[int]:
+    return list(
+        uow.session.scalars(
+            select(ShiftAssignment.person_id)
+            .join(ShiftNeed, ShiftNeed.id == ShiftAssignment.need_id)
+            .where(ShiftNeed.session_id == session_id, ShiftAssignment.state.in_(HELD))
+            .order_by(ShiftAssignment.id)
+        )
+    )
+
+
+def write_agenda(uow: UnitOfWork, session_id: int) -> None:
+    """The session in the calendars of exactly the children who go, their classes' staff, the base."""
+    held, activity = _session(uow, session_id)
+    classes = uow.session.scalars(
+        select(ClassEnrolment.class_id).where(ClassEnrolment.session_id == session_id)
+    )
+    audiences: list[agenda.Audience] = [
+        *(("child", c) for c in _children(uow, session_id)),
+        *(("class_staff", c) for c in classes),
+        ("person", activity.created_by_id),
+        ("school", held.base_id),
+    ]
+    agenda.put(
+        uow,
+        subject_type="session",
+        subject_id=held.id,
+        category="practice",
+        starts_at=held.starts_at,
+        ends_at=held.return_at,
+        summary=Text(activity.title_zh, activity.title_en),
+        location=Text(held.place_zh, held.place_en),
+        description=Text(f"集合：{held.meeting_point_zh}", f"Meet at: {held.meeting_point_en}"),
+        audiences=audiences,
+    )
+
+
+# -- consent --------------------------------------------------------------------------------------
+
+
+def _ask(
+    uow: UnitOfWork,
+    held: PracticeSession,
+    activity: Activity,
+    child_ids: Collection[int],
+    *,
+    announce: bool,
+) -> ConsentRequest:
+    zone = reminders.zone()
+    at = span(held.starts_at, held.ends_at, zone)
+    back = held.return_at.astimezone(zone)
+    facts = Text(
+        f"活动：{activity.title_zh}\n时间：{at.zh}，约{back:%H:%M}返校\n"
+        f"地点：{held.place_zh}\n集合：{held.meeting_point_zh}\n"
+        f"请带：{activity.bring_zh or '无需携带'}\n"
+        "是否参加由您自愿决定。孩子的姓名只给带队老师，基地只知道人数和需要。",
+        f"Activity: {activity.title_en}\nTime: {at.en}, back about {back:%H:%M}\n"
+        f"Place: {held.place_en}\nMeet at: {held.meeting_point_en}\n"
+        f"Bring: {activity.bring_en or 'nothing special'}\n"
+        "Joining is your choice. Names go to the leading teachers only; the base learns counts "
+        "and needs.",
+    )
+    rows = uow.session.scalars(
+        select(Enrolment).where(Enrolment.session_id == held.id, Enrolment.child_id.in_(child_ids))
+    )
+    return consents.ask(
+        uow,
+        subject_type="session",
+        subject_id=held.id,
+        title=Text(activity.title_zh, activity.title_en),
+        body=facts,
+        due_at=max(held.starts_at - CONSENT_LEAD, uow.now + timedelta(hours=1)),
+        children=[Asked(r.child_id, r.class_id, r.school_id) for r in rows],
+        announce=announce,
+    )
+
+
+def _write_to_guardians(
+    uow: UnitOfWork,
+    key: str,
+    held: PracticeSession,
+    activity: Activity,
+    child_ids: Collection[int],
+    *,
+    version: str,
+    request: ConsentRequest | None = None,
+    message_class: MessageClass = "info",
+) -> None:
+    recipients = guardians_of_children(uow.session, set(child_ids), uow.now.date())
+    params = _params(held, activity)
+    codes: dict[int, str] = {}
+    if request is not None:
+        params["due"] = when(request.due_at, reminders.zone())
+        first_of: dict[str, Recipient] = {}
+        for recipient in recipients:
+            first_of.setdefault(recipient.household_key, recipient)
+        codes = {
+            r.guardian_id: links.issue(
+                uow, r.guardian_id, "consent", request.id, expires_at=held.return_at
+            )
+            for r in first_of.values()
+        }
+        recipients = list(first_of.values())
+    tell(
+        uow,
+        key,
+        [r.guardian_id for r in recipients],
+        params,
+        subject=("session", held.id),
+        version=version,
+        message_class=message_class,
+        codes=codes,
+        own_params=_own(uow, recipients),
+        valid_until=held.starts_at,
+    )
+
+
+def consent_asked(uow: UnitOfWork, event: ConsentAsked) -> None:
+    """One text per phone, with a code that opens the answers for all of its children."""
+    request = uow.session.get_one(ConsentRequest, event.request_id)
+    held, activity = _session(uow, request.subject_id)
+    _write_to_guardians(
+        uow,
+        "consent_asked",
+        held,
+        activity,
+        event.child_ids,
+        version=f"{request.version}-{min(event.child_ids)}-{len(event.child_ids)}",
+        request=request,
+        message_class="sign",
+    )
+
+
+def consent_answered(uow: UnitOfWork, event: ConsentAnswered) -> None:
+    """A yes clears the child; a no gives the place to the next; disagreement waits for the teacher."""
+    if event.subject_type != "session":
+        return
+    session_id, child = event.subject_id, event.child_id
+    if event.state == "given":
+        practice.clear(uow, session_id=session_id, child_id=child)
+    elif event.state in ("refused", "withdrawn"):
+        practice.give_back(uow, session_id=session_id, child_id=child, state=event.state)
+    else:
+        practice.unclear(uow, session_id=session_id, child_id=child)
+    uow.session.flush()  # the audiences below are read from the enrolments
+    write_agenda(uow, session_id)
+
+
+# -- the life of a session ------------------------------------------------------------------------
+
+
+def class_enrolled(uow: UnitOfWork, event: ClassEnrolled) -> None:
+    """Consents are asked, reminders planned, calendars written, the base told the numbers."""
+    held, activity = _session(uow, event.session_id)
+    if event.enrolled:
+        _ask(uow, held, activity, event.enrolled, announce=True)
+    write_agenda(uow, held.id)
+    reminders.plan(uow, "session", held.id, held.starts_at)
+    row = uow.session.scalars(
+        select(ClassEnrolment).where(
+            ClassEnrolment.session_id == held.id, ClassEnrolment.class_id == event.class_id
+        )
+    ).one()
+    group = uow.session.get_one(ClassGroup, event.class_id)
+    school = uow.session.get_one(Organisation, group.school_id)
+    tell(
+        uow,
+        "enrolment_base",
+        _base_staff(uow, held.base_id),
+        {
+            **_params(held, activity),
+            "school": Text(school.name_zh, school.name_en),
+            "class": Text(group.name_zh, group.name_en),
+            "people": str(len(event.enrolled)),
+            "adults": str(row.adults),
+            "needs": row.needs or "—",
+        },
+        subject=("session", held.id),
+        version=f"class-{event.class_id}",
+    )
+
+
+def place_given(uow: UnitOfWork, event: PlaceGiven) -> None:
+    """The next in line is told, and asked."""
+    held, activity = _session(uow, event.session_id)
+    request = _ask(uow, held, activity, [event.child_id], announce=False)
+    _write_to_guardians(
+        uow,
+        "enrolment_place",
+        held,
+        activity,
+        [event.child_id],
+        version=f"child-{event.child_id}",
+        request=request,
+        message_class="sign",
+    )
+    write_agenda(uow, held.id)
+
+
+def child_withdrawn(uow: UnitOfWork, event: ChildWithdrawn) -> None:
+    """The calendars follow; whoever answered knows it already."""
+    write_agenda(uow, event.session_id)
+
+
+def moved(uow: UnitOfWork, event: SessionMoved) -> None:
+    """Families once (with the question again), teachers, base and volunteers; calendars, reminders."""
+    held, activity = _session(uow, event.session_id)
+    stamp = held.starts_at.isoformat()
+    children = _children(uow, held.id)
+    if children:
+        request = _ask(uow, held, activity, children, announce=False)
+        for row in uow.session.scalars(
+            select(Enrolment).where(Enrolment.session_id == held.id, Enrolment.state == "cleared")
+        ):
+            row.state = "enrolled"  # the consent was for the old time
+        _write_to_guardians(
+            uow,
+            "session_moved",
+            held,
+            activity,
+            children,
+            version=stamp,
+            request=request,
+            message_class="sign",
+        )
+    uow.session.execute(
+        update(ShiftNeed)
+        .where(ShiftNeed.session_id == held.id)
+        .values(starts_at=held.starts_at, ends_at=held.return_at)
+    )
+    staff = [
+        *_teachers(uow, held.id),
+        *_base_staff(uow, held.base_id),
+        *_volunteers(uow, held.id),
+    ]
+    tell(
+        uow,
+        "session_moved_staff",
+        staff,
+        _params(held, activity),
+        subject=("session", held.id),
+        version=stamp,
+        valid_until=held.starts_at,
+    )
+    write_agenda(uow, held.id)
+    _move_shifts(uow, held)
+    reminders.plan(uow, "session", held.id, held.starts_at)
+
+
+def _move_shifts(uow: UnitOfWork, held: PracticeSession) -> None:
+    uow.session.expire_all()  # the shifts' times were changed by a statement
+    for row in uow.session.scalars(
+        select(ShiftAssignment)
+        .join(ShiftNeed, ShiftNeed.id == ShiftAssignment.need_id)
+        .where(ShiftNeed.session_id == held.id, ShiftAssignment.state.in_(HELD))
+    ):
+        write_shift(uow, row.id)
+
+
+def cancelled(uow: UnitOfWork, event: SessionCancelled) -> None:
+    """Everybody once, with the reason; entries become tombstones, reminders and shifts end."""
+    held, activity = _session(uow, event.session_id)
+    children = _children(uow, held.id, (*PLACED, "waiting"))
+    guardians = guardians_of_children(uow.session, set(children), uow.now.date())
+    everybody = [
+        *(r.guardian_id for r in guardians),
+        *_teachers(uow, held.id),
+        *_base_staff(uow, held.base_id),
+        *_volunteers(uow, held.id),
+    ]
+    tell(
+        uow,
+        "session_cancelled",
+        everybody,
+        _params(held, activity),
+        subject=("session", held.id),
+        version="1",
+        message_class="urgent",
+        valid_until=held.starts_at,
+    )
+    agenda.cancel(uow, subject_type="session", subject_id=held.id)
+    for shift in uow.session.scalars(
+        select(ShiftAssignment.id)
+        .join(ShiftNeed, ShiftNeed.id == ShiftAssignment.need_id)
+        .where(ShiftNeed.session_id == held.id, ShiftAssignment.state.in_(HELD))
+    ):
+        agenda.cancel(uow, subject_type="shift", subject_id=shift)
+    reminders.drop(uow, "session", held.id)
+    for row in uow.session.scalars(
+        select(Enrolment).where(
+            Enrolment.session_id == held.id, Enrolment.state.in_((*PLACED, "waiting"))
+        )
+    ):
+        row.state, row.position = "cancelled", None
+    links.revoke(uow, "consent", _request_id(uow, held.id))
+
+
+def _request_id(uow: UnitOfWork, session_id: int) -> int:
+    found = consents.open_request(uow.session, "session", session_id)
+    return found.id if found is not None else 0
+
+
+def remind(uow: UnitOfWork, session_id: int, rule_key: str) -> None:
+    """A due reminder, re-checked now: only who still goes, only if it still takes place."""
+    held, activity = _session(uow, session_id)
+    if held.state not in ("open", "closed", "ready"):
+        return
+    children = _children(uow, session_id)
+    if not children:
+        return
+    version = f"{rule_key}-{held.starts_at.isoformat()}"
+    _write_to_guardians(uow, "session_reminder", held, activity, children, version=version)
+    count = uow.session.scalar(
+        select(func.count())
+        .select_from(Enrolment)
+        .where(Enrolment.session_id == session_id, Enrolment.state.in_(PLACED))
+    )
+    tell(
+        uow,
+        "session_reminder_staff",
+        [*_teachers(uow, session_id), *_volunteers(uow, session_id)],
+        {**_params(held, activity), "people": str(count)},
+        subject=("session", session_id),
+        version=version,
+        valid_until=held.starts_at,
+    )
+
+
+reminders.answers_for("session", remind)
