@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,8 +101,7 @@ def web_command(settings: Settings) -> list[str]:
 def run_all(settings: Settings) -> int:
     """Start everything, say where it is, wait, stop everything; the exit code."""
     _say("Starting", "first start takes about twenty seconds")
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, _interrupt)
+    stop = _stop_on_signals()
     if not _port_free(settings):
         print(
             f"Port {settings.port} on {settings.host} is in use. Stop what uses it, or set PORT to"
@@ -109,37 +109,43 @@ def run_all(settings: Settings) -> int:
             file=sys.stderr,
         )
         return 1
-    children: dict[str, subprocess.Popen[bytes]] = {}
+    given = bool(settings.database_url)
+    _say("Database", "given by DATABASE_URL" if given else "embedded PostgreSQL")
     try:
-        _say(
-            "Database", "given by DATABASE_URL" if settings.database_url else "embedded PostgreSQL"
-        )
         with database(settings) as ready:
-            configure(ready)
-            if load_demo_if_empty(ready):
-                _say("Demo district", "loaded")
-            try:
-                # the page comes first: importing all three at once would make it wait
-                _start(ready, children, "web")
-                if _wait_until_served(ready, children):
-                    _start(ready, children, "clock")
-                    _start(ready, children, "worker")
-                    _welcome(ready)
-                    return _watch(children)
-                return 1
-            except KeyboardInterrupt:
-                return 0
-            finally:
-                _stop(children)
+            return _serve(ready, stop)
     except EmbeddedDatabaseError as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        return 0
 
 
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _serve(settings: Settings, stop: threading.Event) -> int:
+    configure(settings)
+    if not stop.is_set() and load_demo_if_empty(settings):
+        _say("Demo district", "loaded")
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        # the page comes first: importing all three at once would make it wait
+        _start(settings, children, "web")
+        if _wait_until_served(settings, children, stop):
+            _start(settings, children, "clock")
+            _start(settings, children, "worker")
+            _welcome(settings)
+        return _watch(children, stop)
+    finally:
+        _stop(children)
+
+
+def _stop_on_signals() -> threading.Event:
+    stop = threading.Event()
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        # noted, not raised: an exception here is lost if it falls into a finalizer
+        stop.set()
+
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(sign, note)
+    return stop
 
 
 def _port_free(settings: Settings) -> bool:
@@ -178,36 +184,38 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _wait_until_served(settings: Settings, children: dict[str, subprocess.Popen[bytes]]) -> bool:
+def _wait_until_served(
+    settings: Settings, children: dict[str, subprocess.Popen[bytes]], stop: threading.Event
+) -> bool:
     host = "127.0.0.1" if settings.host == "0.0.0.0" else settings.host  # noqa: S104 - compared
     deadline = time.monotonic() + READY_SECONDS
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not stop.is_set():
         if any(child.poll() is not None for child in children.values()):
             return False
         try:
             with urlopen(f"http://{host}:{settings.port}/healthz", timeout=2) as answer:
                 return bool(answer.status == 200)
         except OSError:
-            time.sleep(0.05)
+            stop.wait(0.05)
     return False
 
 
-def _watch(children: dict[str, subprocess.Popen[bytes]]) -> int:
-    while True:
+def _watch(children: dict[str, subprocess.Popen[bytes]], stop: threading.Event) -> int:
+    if len(children) < 3 and not stop.is_set():
+        print("The web pages did not come up; the reason stands above.", file=sys.stderr)
+        return 1
+    while not stop.wait(0.5):
         for name, child in children.items():
             if (code := child.poll()) is not None:
                 print(f"{name} stopped by itself ({code}); stopping the rest", file=sys.stderr)
                 return 1
-        time.sleep(0.5)
+    return 0
 
 
 def _stop(children: dict[str, subprocess.Popen[bytes]]) -> None:
     if not children:
         return
     _say("Stopping", "what is in hand is finished first")
-    # a second Ctrl-C must not leave half of it running
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(sign, signal.SIG_IGN)
     for child in children.values():
         if child.poll() is None:
             child.terminate()
