@@ -28,6 +28,7 @@ from coordination.reactions import notices, reminders
 from coordination.reactions.deliveries import Resolver
 from coordination.reactions.work import begin
 from coordination.settings import Settings
+from notifications import clock as delivery_clock
 from notifications import health
 from notifications.channels.base import Channel
 from notifications.channels.console import ConsoleChannel
@@ -47,6 +48,7 @@ KEEP_BODIES_DAYS = 180
 def configure(settings: Settings) -> None:
     """Hand the settings to the modules that need them, once per process."""
     crypto.use_key(settings.field_key)
+    delivery_clock.read_from(clock.now)
     notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
     reminders.use_zone(settings.zone)
 

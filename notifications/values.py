@@ -178,4 +178,6 @@ def mask(address: Address) -> str:
     digits = address.value
     if len(digits) < 8:
         return "*" * len(digits)
+    if digits.startswith("+86"):
+        digits = digits[3:]  # at home a number is known without its country
     return f"{digits[:3]}****{digits[-4:]}"

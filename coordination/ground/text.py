@@ -60,4 +60,4 @@ def mask_name(name: str) -> str:
         return name
     if len(name) == 2:
         return name[0] + "*"
-    return name[0] + "*" * (len(name) - 2) + name[-1]
+    return name[0] + "*" * min(2, len(name) - 2) + name[-1]

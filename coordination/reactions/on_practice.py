@@ -211,7 +211,8 @@ def _write_to_guardians(
     version: str,
     request: ConsentRequest | None = None,
     message_class: MessageClass = "info",
-) -> None:
+) -> set[int]:
+    """Tell the guardians of these children; who was told, so that nobody is told twice."""
     recipients = guardians_of_children(uow.session, set(child_ids), uow.now.date())
     params = _params(held, activity)
     codes: dict[int, str] = {}
@@ -239,6 +240,7 @@ def _write_to_guardians(
         own_params=_own(uow, recipients),
         valid_until=held.starts_at,
     )
+    return {r.guardian_id for r in recipients}
 
 
 def consent_asked(uow: UnitOfWork, event: ConsentAsked) -> None:
@@ -333,13 +335,14 @@ def moved(uow: UnitOfWork, event: SessionMoved) -> None:
     held, activity = _session(uow, event.session_id)
     stamp = held.starts_at.isoformat()
     children = _children(uow, held.id)
+    told: set[int] = set()
     if children:
         request = _ask(uow, held, activity, children, announce=False)
         for row in uow.session.scalars(
             select(Enrolment).where(Enrolment.session_id == held.id, Enrolment.state == "cleared")
         ):
             row.state = "enrolled"  # the consent was for the old time
-        _write_to_guardians(
+        told = _write_to_guardians(
             uow,
             "session_moved",
             held,
@@ -362,7 +365,7 @@ def moved(uow: UnitOfWork, event: SessionMoved) -> None:
     tell(
         uow,
         "session_moved_staff",
-        staff,
+        [p for p in staff if p not in told],  # a parent who helps has read it already
         _params(held, activity),
         subject=("session", held.id),
         version=stamp,
@@ -435,7 +438,7 @@ def remind(uow: UnitOfWork, session_id: int, rule_key: str) -> None:
     if not children:
         return
     version = f"{rule_key}-{held.starts_at.isoformat()}"
-    _write_to_guardians(uow, "session_reminder", held, activity, children, version=version)
+    told = _write_to_guardians(uow, "session_reminder", held, activity, children, version=version)
     count = uow.session.scalar(
         select(func.count())
         .select_from(Enrolment)
@@ -444,7 +447,11 @@ def remind(uow: UnitOfWork, session_id: int, rule_key: str) -> None:
     tell(
         uow,
         "session_reminder_staff",
-        [*_teachers(uow, session_id), *_volunteers(uow, session_id)],
+        [
+            p
+            for p in (*_teachers(uow, session_id), *_volunteers(uow, session_id))
+            if p not in told
+        ],
         {**_params(held, activity), "people": str(count)},
         subject=("session", session_id),
         version=version,

@@ -37,31 +37,129 @@ SINCE = date(2026, 9, 1)
 
 # login, name, name_en, role, organisation, class, what it is
 STAFF = (
-    ("admin", "孙立", "Sun Li", "district_admin", "GMQ", None,
-     Text("区教育局管理员", "district administrator")),
-    ("coordinator", "何洁", "He Jie", "coordinator", "GMQ", None,
-     Text("实践活动协调员", "activity coordinator")),
-    ("lijing", "李静", "Li Jing", "class_teacher", "GMSY", "GMSY-3-2",
-     Text("班主任，光明实验小学三（2）班", "class teacher of 3(2), Guangming Experimental")),
-    ("wanghao", "王浩", "Wang Hao", "class_teacher", "GMSY", "GMSY-3-1",
-     Text("班主任，三（1）班", "class teacher of 3(1)")),
-    ("chentao", "陈涛", "Chen Tao", "class_teacher", "YC", "YC-5-1",
-     Text("班主任，育才小学五（1）班", "class teacher of 5(1), Yucai Primary")),
-    ("liufang", "刘芳", "Liu Fang", "school_admin", "GMSY", None,
-     Text("学校管理员，光明实验小学", "school administrator, Guangming Experimental")),
-    ("clayhouse", "吴明远", "Wu Mingyuan", "partner_staff", "TYF", None,
-     Text("陶艺坊负责人", "Clay House, partner")),
-    ("library", "郑晓", "Zheng Xiao", "partner_staff", "QTSG", None,
-     Text("区图书馆馆员", "District Library, partner")),
-    ("greenvalley", "冯志强", "Feng Zhiqiang", "partner_staff", "LG", None,
-     Text("绿谷实践基地负责人", "Green Valley, practice base")),
+    (
+        "admin",
+        "孙立",
+        "Sun Li",
+        "district_admin",
+        "GMQ",
+        None,
+        Text("区教育局管理员", "district administrator"),
+    ),
+    (
+        "coordinator",
+        "何洁",
+        "He Jie",
+        "coordinator",
+        "GMQ",
+        None,
+        Text("实践活动协调员", "activity coordinator"),
+    ),
+    (
+        "lijing",
+        "李静",
+        "Li Jing",
+        "class_teacher",
+        "GMSY",
+        "GMSY-3-2",
+        Text("班主任，光明实验小学三（2）班", "class teacher of 3(2), Guangming Experimental"),
+    ),
+    (
+        "wanghao",
+        "王浩",
+        "Wang Hao",
+        "class_teacher",
+        "GMSY",
+        "GMSY-3-1",
+        Text("班主任，三（1）班", "class teacher of 3(1)"),
+    ),
+    (
+        "chentao",
+        "陈涛",
+        "Chen Tao",
+        "class_teacher",
+        "YC",
+        "YC-5-1",
+        Text("班主任，育才小学五（1）班", "class teacher of 5(1), Yucai Primary"),
+    ),
+    (
+        "liufang",
+        "刘芳",
+        "Liu Fang",
+        "school_admin",
+        "GMSY",
+        None,
+        Text("学校管理员，光明实验小学", "school administrator, Guangming Experimental"),
+    ),
+    (
+        "clayhouse",
+        "吴明远",
+        "Wu Mingyuan",
+        "partner_staff",
+        "TYF",
+        None,
+        Text("陶艺坊负责人", "Clay House, partner"),
+    ),
+    (
+        "library",
+        "郑晓",
+        "Zheng Xiao",
+        "partner_staff",
+        "QTSG",
+        None,
+        Text("区图书馆馆员", "District Library, partner"),
+    ),
+    (
+        "greenvalley",
+        "冯志强",
+        "Feng Zhiqiang",
+        "partner_staff",
+        "LG",
+        None,
+        Text("绿谷实践基地负责人", "Green Valley, practice base"),
+    ),
 )
 
 SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 GIVEN = (
-    "小雨", "子涵", "珺", "垚", "喆", "思远", "一诺", "欣怡", "浩然", "梓萱", "祎", "翀",
-    "晨曦", "语桐", "俊熙", "雅静", "天宇", "可欣", "奕辰", "诗涵",
+    "小雨",
+    "子涵",
+    "珺",
+    "垚",
+    "喆",
+    "思远",
+    "一诺",
+    "欣怡",
+    "浩然",
+    "梓萱",
+    "祎",
+    "翀",
+    "晨曦",
+    "语桐",
+    "俊熙",
+    "雅静",
+    "天宇",
+    "可欣",
+    "奕辰",
+    "诗涵",
 )
+# the first children of class 3(2): the ones the tour and the screens tell of
+TOLD = ("王小雨", "阿依古丽·买买提", "𠮷田悠", "欧阳珺", "司马垚")
+MOTHERS = (
+    "敏",
+    "丽华",
+    "晓燕",
+    "秀英",
+    "婷婷",
+    "建红",
+    "玉兰",
+    "海霞",
+    "雪梅",
+    "春燕",
+    "慧",
+    "佳",
+)
+FATHERS = ("建国", "志强", "伟", "海涛", "建军", "明", "国栋", "磊")
 CLASSES = (
     ("GMSY-3-1", "GMSY", 3, "三（1）班", "Class 3(1)", 32),
     ("GMSY-3-2", "GMSY", 3, "三（2）班", "Class 3(2)", 36),
@@ -70,18 +168,66 @@ CLASSES = (
 )
 ORGANISATIONS = (
     # code, kind, zh, en, address zh, address en, lat, lng
-    ("GMQ", "district", "光明区教育局", "Guangming District Education Bureau",
-     "光明大道1号", "1 Guangming Avenue", 22.7490, 113.9350),
-    ("GMSY", "school", "光明实验小学", "Guangming Experimental Primary School",
-     "华夏路28号", "28 Huaxia Road", 22.7532, 113.9401),
-    ("YC", "school", "育才小学", "Yucai Primary School",
-     "松白路115号", "115 Songbai Road", 22.7411, 113.9228),
-    ("TYF", "partner", "陶艺坊", "Clay House",
-     "凤凰街文创园3栋", "Block 3, Fenghuang Arts Park", 22.7588, 113.9462),
-    ("QTSG", "partner", "区图书馆", "District Library",
-     "观光路88号", "88 Guanguang Road", 22.7467, 113.9377),
-    ("LG", "partner", "绿谷劳动实践基地", "Green Valley Practice Base",
-     "迳口社区农科路", "Nongke Road, Jingkou", 22.7801, 113.9605),
+    (
+        "GMQ",
+        "district",
+        "光明区教育局",
+        "Guangming District Education Bureau",
+        "光明大道1号",
+        "1 Guangming Avenue",
+        22.7490,
+        113.9350,
+    ),
+    (
+        "GMSY",
+        "school",
+        "光明实验小学",
+        "Guangming Experimental Primary School",
+        "华夏路28号",
+        "28 Huaxia Road",
+        22.7532,
+        113.9401,
+    ),
+    (
+        "YC",
+        "school",
+        "育才小学",
+        "Yucai Primary School",
+        "松白路115号",
+        "115 Songbai Road",
+        22.7411,
+        113.9228,
+    ),
+    (
+        "TYF",
+        "partner",
+        "陶艺坊",
+        "Clay House",
+        "凤凰街文创园3栋",
+        "Block 3, Fenghuang Arts Park",
+        22.7588,
+        113.9462,
+    ),
+    (
+        "QTSG",
+        "partner",
+        "区图书馆",
+        "District Library",
+        "观光路88号",
+        "88 Guanguang Road",
+        22.7467,
+        113.9377,
+    ),
+    (
+        "LG",
+        "partner",
+        "绿谷劳动实践基地",
+        "Green Valley Practice Base",
+        "迳口社区农科路",
+        "Nongke Road, Jingkou",
+        22.7801,
+        113.9605,
+    ),
 )
 
 
@@ -160,7 +306,9 @@ class Demo:
                 )
             )
 
-    def _person(self, name: str, *, en: str | None = None, language: str = "zh", **more: object) -> int:
+    def _person(
+        self, name: str, *, en: str | None = None, language: str = "zh", **more: object
+    ) -> int:
         return self._add(
             Person(
                 name=name,
@@ -193,7 +341,6 @@ class Demo:
         return str(self._phone)
 
     def _names(self) -> Iterator[str]:
-        yield from ("王小雨", "阿依古丽·买买提", "𠮷田悠", "欧阳珺", "司马垚")
         for i in range(10_000):
             yield SURNAMES[i * 7 % len(SURNAMES)] + GIVEN[(i * 3 + i // 20) % len(GIVEN)]
 
@@ -201,9 +348,13 @@ class Demo:
         names = self._names()
         children: dict[str, list[int]] = {}
         for code, school, grade, _zh, _en, size in CLASSES:
+            told = iter(TOLD if code == "GMSY-3-2" else ())
             for _ in range(size):
                 child = self._person(
-                    next(names), is_student=True, school_id=self.org[school], grade=grade
+                    next(told, None) or next(names),
+                    is_student=True,
+                    school_id=self.org[school],
+                    grade=grade,
                 )
                 children.setdefault(code, []).append(child)
                 self.session.add(
@@ -227,8 +378,8 @@ class Demo:
         surname = name[:2] if name[:2] in ("欧阳", "司马") else name[0]
         english = special and number in (1, 2, 9)
         mother = self._person(
-            f"{SURNAMES[(number * 5) % len(SURNAMES)]}敏",
-            en="Min" if english else None,
+            SURNAMES[(number * 5 + child) % len(SURNAMES)]
+            + MOTHERS[(number + child) % len(MOTHERS)],
             language="en" if english else "zh",
         )
         self._bind(child, mother, "mother", order=1)
@@ -236,7 +387,7 @@ class Demo:
             contacts.set_phone(self.session, mother, self._next_phone())
         if number % 3 != 0:
             return
-        father = self._person(f"{surname}建国")
+        father = self._person(surname + FATHERS[(number + child) % len(FATHERS)])
         if special and number == 3:
             # the shared phone: mother and father hold the same number
             shared = contacts.phones_of(self.session, [mother])[mother]
@@ -267,12 +418,27 @@ class Demo:
 
     def _partners(self) -> None:
         for code, sector, base, zh, en in (
-            ("TYF", "craft", False, "社区陶艺工作室，拉坯、彩绘、烧制全程体验。",
-             "A neighbourhood pottery studio: throw, paint and fire."),
-            ("QTSG", "library", False, "公共图书馆，设少儿阅览区与故事教室。",
-             "The public library, with a children's room and a story classroom."),
-            ("LG", "farm", True, "种植、收割、食农教育，配备急救点和雨棚。",
-             "Planting, harvest and food lessons, with first aid and a rain shelter."),
+            (
+                "TYF",
+                "craft",
+                False,
+                "社区陶艺工作室，拉坯、彩绘、烧制全程体验。",
+                "A neighbourhood pottery studio: throw, paint and fire.",
+            ),
+            (
+                "QTSG",
+                "library",
+                False,
+                "公共图书馆，设少儿阅览区与故事教室。",
+                "The public library, with a children's room and a story classroom.",
+            ),
+            (
+                "LG",
+                "farm",
+                True,
+                "种植、收割、食农教育，配备急救点和雨棚。",
+                "Planting, harvest and food lessons, with first aid and a rain shelter.",
+            ),
         ):
             self.session.add(
                 PartnerProfile(
@@ -294,18 +460,58 @@ class Demo:
                         expires_on=self.today + timedelta(days=300),
                     )
                 )
-        self._resource("TYF", "space", Text("陶艺工作室", "Pottery studio"), 40, "request",
-                       before=15, after=30, facts=["toilets", "indoor", "first_aid"])
-        self._resource("QTSG", "space", Text("少儿阅览室", "Children's reading room"), 45, "direct",
-                       before=0, after=10, facts=["toilets", "indoor", "step_free", "coats"])
-        self._resource("QTSG", "expert", Text("故事老师进校园", "Storyteller visits your school"), 50,
-                       "request", before=30, after=30, facts=[])
-        self._resource("LG", "space", Text("百草园", "Herb garden"), 60, "request",
-                       before=0, after=30, facts=["outdoor", "toilets", "snack", "first_aid"])
+        self._resource(
+            "TYF",
+            "space",
+            Text("陶艺工作室", "Pottery studio"),
+            40,
+            "request",
+            before=15,
+            after=30,
+            facts=["toilets", "indoor", "first_aid"],
+        )
+        self._resource(
+            "QTSG",
+            "space",
+            Text("少儿阅览室", "Children's reading room"),
+            45,
+            "direct",
+            before=0,
+            after=10,
+            facts=["toilets", "indoor", "step_free", "coats"],
+        )
+        self._resource(
+            "QTSG",
+            "expert",
+            Text("故事老师进校园", "Storyteller visits your school"),
+            50,
+            "request",
+            before=30,
+            after=30,
+            facts=[],
+        )
+        self._resource(
+            "LG",
+            "space",
+            Text("百草园", "Herb garden"),
+            60,
+            "request",
+            before=0,
+            after=30,
+            facts=["outdoor", "toilets", "snack", "first_aid"],
+        )
 
     def _resource(
-        self, owner: str, kind: str, title: Text, capacity: int, mode: str,
-        *, before: int, after: int, facts: list[str],
+        self,
+        owner: str,
+        kind: str,
+        title: Text,
+        capacity: int,
+        mode: str,
+        *,
+        before: int,
+        after: int,
+        facts: list[str],
     ) -> None:
         place = self.session.get_one(Organisation, self.org[owner])
         resource = self._add(

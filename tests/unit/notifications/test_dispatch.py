@@ -39,7 +39,7 @@ def test_a_message_is_sent_once_and_accepted(
     message = message_of(engine, message_id)
     assert message.state == "accepted"
     assert message.provider_id in provider.taken
-    assert message.address_mask == "+86****0001"
+    assert message.address_mask == "138****0001"
 
 
 def test_no_address_is_ever_stored(engine: Engine, worker: Worker, phones: Phones) -> None:
