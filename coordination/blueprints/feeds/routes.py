@@ -11,7 +11,6 @@ from datetime import timedelta
 from flask import (
     Blueprint,
     Response,
-    abort,
     current_app,
     redirect,
     render_template,
@@ -215,7 +214,8 @@ def serve(token: str) -> ResponseReturnValue:
     try:
         return _serve(token)
     except NotFound:
-        abort(404)
+        # wrong, revoked and forbidden alike, and small: guessers ask often
+        return Response("", 404, mimetype="text/plain")
     except OperationalError:
         # an empty or broken answer would make clients delete every entry
         current_app.logger.warning("feed not served: the database did not answer")

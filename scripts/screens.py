@@ -1,0 +1,185 @@
+"""Makes docs/screens/ anew: the main pages as people see them, phone and desktop, both languages.
+
+Uses a throw-away district with a notice, a booking and an enrolment in it; needs Chromium.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import sys
+import tempfile
+import threading
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+from rich.console import Console
+from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
+from werkzeug.serving import make_server
+
+from coordination.app import create_app
+from coordination.domain.bookings import services as bookings
+from coordination.domain.bookings.models import Resource
+from coordination.domain.communication import services as communication
+from coordination.domain.people import links
+from coordination.domain.practice import services as practice
+from coordination.domain.practice.models import PracticeSession
+from coordination.embedded import EmbeddedPostgres
+from coordination.ground import clock
+from coordination.ground.text import Text
+from coordination.seed.demo import PASSWORD, ZONE, load_demo
+from coordination.settings import Settings
+from coordination.supervisor import migrate
+from coordination.tour import CODE, Story
+from coordination.worker import configure
+
+ROOT = Path(__file__).resolve().parent.parent
+OUT = ROOT / "docs" / "screens"
+WIDTHS = {"phone": 375, "desktop": 1280}
+HEIGHTS = {"phone": 812, "desktop": 900}
+LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
+
+# name, who (login, "code:<kind>", "" for anybody), path
+PAGES = (
+    ("front", "", "/"),
+    ("today", "clayhouse", "/"),
+    ("notices", "lijing", "/notices/"),
+    ("compose", "lijing", "/notices/new"),
+    ("notice", "lijing", "/notices/1"),
+    ("guardian-notice", "code:notice", ""),
+    ("guardian-consent", "code:consent", ""),
+    ("venues", "lijing", "/venues/?people=38"),
+    ("venue", "lijing", "/venues/1"),
+    ("inbox", "clayhouse", "/venues/inbox"),
+    ("activities", "coordinator", "/activities/"),
+    ("session", "coordinator", "/activities/sessions/1"),
+    ("calendar", "lijing", "/calendars"),
+    ("roster", "admin", "/people/"),
+    ("simulator", "", "/simulator"),
+)
+
+
+def main() -> int:
+    """All pages, or those named on the command line."""
+    wanted = set(sys.argv[1:])
+    folder = Path(tempfile.mkdtemp(prefix="coordination-screens-"))
+    OUT.mkdir(parents=True, exist_ok=True)
+    try:
+        with EmbeddedPostgres(folder, durable=False) as server:
+            migrate(server.url())
+            settings = Settings().with_database(server.url())
+            web = make_server("127.0.0.1", 0, create_app(settings), threaded=True)
+            url = f"http://127.0.0.1:{web.server_port}"
+            web.app.config["PUBLIC_URL"] = url
+            logging.getLogger("werkzeug").setLevel(logging.ERROR)
+            configure(replace(settings, public_url="https://gm.example.cn"))
+            codes = furnish(Story(create_engine(settings.database_url), settings, Console(quiet=True)))
+            threading.Thread(target=web.serve_forever, daemon=True).start()
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+                )
+                missing = shoot(browser, url, codes, wanted)
+                browser.close()
+            web.shutdown()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if missing else 0
+
+
+def furnish(story: Story) -> dict[str, str]:
+    """A district with something going on; returns a code per kind of thing a guardian opens."""
+    with Session(story.engine) as session, session.begin():
+        load_demo(session, clock.now())
+    teacher = story.staff("lijing")
+    (class_id,) = teacher.class_ids
+    with story.acting(teacher) as uow:
+        communication.send_notice(
+            uow,
+            draft_key="screens",
+            class_ids=[class_id],
+            title=Text("家长会：12月4日（周五）19:00，阶梯教室", "Parents' meeting, Fri 4 Dec, 19:00"),
+            body=Text(
+                "各位家长：\n本学期家长会将介绍班级情况与下阶段安排，请准时到会，并带上孩子的阅读记录。",
+                "Dear families,\nwe will talk about the class and the weeks ahead. Please be on time "
+                "and bring your child's reading log.",
+            ),
+            level="confirm",
+        )
+    notices = story.deliver()
+    for text in notices[5:17]:
+        with Session(story.engine) as session:
+            row = links.open_code(session, CODE.findall(text.body)[0])
+            reader, subject = row.person_id, row.subject_id
+        with story.acting(story.person(reader)) as uow:
+            communication.acknowledge(uow, notice_id=subject, confirm=True)
+    today = clock.today(ZONE)
+    day = today + timedelta(days=(2 - today.weekday()) % 7 + 7)
+    starts = datetime.combine(day, time(14), tzinfo=ZONE)
+    with Session(story.engine) as session:
+        studio = session.scalars(select(Resource.id).order_by(Resource.id)).first() or 0
+        held = session.scalars(select(PracticeSession.id).order_by(PracticeSession.id)).first() or 0
+    with story.acting(teacher) as uow:
+        bookings.request_booking(
+            uow, resource_id=studio, starts_at=starts, ends_at=starts + timedelta(hours=2),
+            class_id=class_id, children=36, adults=2, purpose="传统工艺课：拉坯与彩绘",
+            needs="1 名轮椅使用者", request_key="screens", zone=ZONE,
+        )
+    with story.acting(teacher) as uow:
+        practice.enrol_class(
+            uow, session_id=held, class_id=class_id, adults=3, needs="2 名学生花生过敏"
+        )
+    consents = [t for t in story.deliver() if CODE.search(t.body)]
+    return {
+        "notice": CODE.findall(notices[0].body)[0],
+        "consent": CODE.findall(consents[0].body)[0],
+    }
+
+
+def shoot(browser: Browser, url: str, codes: dict[str, str], wanted: set[str]) -> list[str]:
+    """Take every picture; returns the pages that did not answer with 200."""
+    missing: list[str] = []
+    for width, pixels in WIDTHS.items():
+        for language, locale in LANGUAGES.items():
+            pages: dict[str, Page] = {}
+            for name, who, path in PAGES:
+                if wanted and name not in wanted:
+                    continue
+                if who not in pages:
+                    context = browser.new_context(
+                        base_url=url, locale=locale, viewport={"width": pixels, "height": HEIGHTS[width]}
+                    )
+                    pages[who] = context.new_page()
+                    if who and not who.startswith("code:"):
+                        sign_in(pages[who], who, language)
+                page = pages[who]
+                if who.startswith("code:"):
+                    path = "/a/" + re.sub("-", "", codes[who.removeprefix("code:")])
+                joint = "&" if "?" in path else "?"
+                answer = page.goto(f"{path}{joint}lang={language}")
+                if answer is None or answer.status != 200:
+                    missing.append(f"{name}: {answer.status if answer else 'no answer'}")
+                    continue
+                page.screenshot(path=OUT / f"{name}-{width}-{language}.png")
+            for page in pages.values():
+                page.context.close()
+    for line in sorted(set(missing)):
+        print(f"not there: {line}", file=sys.stderr)
+    return missing
+
+
+def sign_in(page: Page, login: str, language: str) -> None:
+    """As a person would."""
+    page.goto(f"/sign-in?lang={language}")
+    page.fill("#login", login)
+    page.fill("#password", PASSWORD)
+    page.locator("main button[type=submit]").last.click()
+    page.wait_for_url(lambda address: "/sign-in" not in address)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
