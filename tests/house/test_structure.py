@@ -70,6 +70,24 @@ def test_only_contacts_opens_a_phone_number() -> None:
     assert decrypting - PHONES <= {"coordination/ground/crypto.py"}
 
 
+def test_screens_write_no_sql() -> None:
+    """A view may name the session's type and catch a database that is away; it asks nothing."""
+    found = []
+    for path in files("coordination/blueprints"):
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Import):
+                names = [a.name for a in node.names if a.name.split(".")[0] == "sqlalchemy"]
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
+                names = [a.name for a in node.names if a.name != "Session"]
+                names = [] if node.module == "sqlalchemy.exc" else names
+            else:
+                continue
+            found += [f"{short(path)}: {name}" for name in names]
+        for call in calls(path, "execute", "scalars", "scalar", "query"):
+            found.append(f"{short(path)}:{call.lineno}")
+    assert found == []
+
+
 def test_no_bare_except_and_broad_ones_give_a_reason() -> None:
     found = []
     for path in files():
