@@ -25,6 +25,8 @@ class Waiting:
     detail: Text | None = None
     due: datetime | None = None
     urgent: bool = False
+    # whom it concerns, for pages that show one child; empty: the whole family
+    child_ids: frozenset[int] = frozenset()
 
 
 Contributor = Callable[[Session, Actor, datetime], Sequence[Waiting]]

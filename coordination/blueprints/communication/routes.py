@@ -9,7 +9,6 @@ from decimal import Decimal
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
-
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.forms import NoticeForm
 from coordination.domain.communication import queries, rules, services
@@ -239,9 +238,7 @@ def nudge(notice_id: int) -> ResponseReturnValue:
     """Remind only the silent."""
     try:
         with unit_of_work() as uow:
-            count = services.nudge_silent(
-                uow, notice_id=notice_id, last_nudge=queries.last_nudge_at(uow.session, notice_id)
-            )
+            count = services.nudge_silent(uow, notice_id=notice_id)
         say(Text(f"已提醒 {count} 位未回复的家长。", f"{count} silent guardians were reminded."))
     except CoordinationError as refusal:
         if refusal.status in (403, 404):

@@ -22,6 +22,7 @@ from coordination.domain.communication.events import (
     SilentNudged,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.queries import last_nudge_at
 from coordination.domain.people.models import ClassGroup
 from coordination.ground.errors import Conflict, Invalid, NotFound
 from coordination.ground.text import Text
@@ -41,9 +42,12 @@ def send_notice(
 ) -> Notice:
     """Send a notice to the guardians of some classes of one school; a second call with the same
     `draft_key` (a double click, a retried post) returns the first notice and sends nothing."""
+    # two presses that arrive together: the second waits here and then finds the first's notice
+    uow.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(draft_key, 0))))
     known = uow.session.scalar(select(Notice).where(Notice.draft_key == draft_key))
     if known is not None:
-        uow.authorize(Action.NOTICE_SEND, known)
+        for place in places_of(known):
+            uow.authorize(Action.NOTICE_SEND, place)
         return known
     groups = _classes(uow, class_ids)
     for group in groups:
@@ -110,6 +114,11 @@ def send_notice(
         )
     uow.record(NoticeSent(notice.id))
     return notice
+
+
+def places_of(notice: Notice) -> list[Scope]:
+    """The classes of a notice as the policy sees them: who may write to all may send or nudge."""
+    return [Scope(school=notice.school_id, class_=c) for c in notice.class_ids]
 
 
 def _sender(uow: UnitOfWork) -> int:
@@ -187,13 +196,15 @@ def silent(session: Session, notice: Notice) -> list[NoticeRecipient]:
     )
 
 
-def nudge_silent(uow: UnitOfWork, *, notice_id: int, last_nudge: datetime | None = None) -> int:
+def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
     """Remind only those who have not answered; how many."""
+    # the lock comes before the look at the last reminder: two presses are one reminder
     notice = uow.session.get(Notice, notice_id, with_for_update=True)
     if notice is None:
         raise NotFound()
-    uow.authorize(Action.NOTICE_SEND, notice)
-    rules.refuse_impatience(last_nudge, uow.now)
+    for place in places_of(notice):
+        uow.authorize(Action.NOTICE_SEND, place)
+    rules.refuse_impatience(last_nudge_at(uow.session, notice_id), uow.now)
     rows = silent(uow.session, notice)
     if not rows:
         raise Conflict(
