@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
@@ -387,3 +388,17 @@ def take_attendance(uow: UnitOfWork, *, session_id: int, marks: Mapping[int, str
         row.state = "absent" if mark == "absent" else "attended"
     uow.record(AttendanceTaken(session_id))
     return len(rows)
+
+
+def children_of(session: Session, session_id: int) -> list[int]:
+    """Children whom a change of the session concerns: with a place, or waiting for one."""
+    return list(
+        session.scalars(
+            select(Enrolment.child_id)
+            .where(
+                Enrolment.session_id == session_id,
+                Enrolment.state.in_(("enrolled", "cleared", "waiting")),
+            )
+            .order_by(Enrolment.id)
+        )
+    )

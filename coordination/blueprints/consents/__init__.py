@@ -1,0 +1,1 @@
+"""Consents: the guardian answers by code or signed in."""

@@ -1,0 +1,1 @@
+"""Practice-base activities: plan, enrol, consent status, attendance."""

@@ -1,0 +1,1 @@
+"""Volunteer shifts: take and leave."""

@@ -1,0 +1,80 @@
+"""Reads of consents for guardians."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from coordination.domain.consents.models import ConsentAnswer, ConsentAsk, ConsentRequest
+from coordination.domain.consents.services import state_for
+from coordination.domain.people.models import Organisation, Person
+from coordination.ground.actor import Actor
+from coordination.ground.errors import NotFound
+from coordination.ground.text import Text
+
+
+@dataclass(frozen=True, slots=True)
+class AskedChild:
+    """One of a guardian's children in a request, with the family's state and the own last answer."""
+
+    child_id: int
+    name: str
+    state: str
+    own: ConsentAnswer | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFamily:
+    """A request as one guardian sees it."""
+
+    request: ConsentRequest
+    school: Text
+    children: tuple[AskedChild, ...]
+
+
+def request_for(session: Session, actor: Actor, request_id: int) -> AskedFamily:
+    """A request with the actor's own children in it; NotFound if there are none."""
+    request = session.get(ConsentRequest, request_id)
+    rows = session.execute(
+        select(ConsentAsk.child_id, Person.name, ConsentAsk.school_id)
+        .join(Person, Person.id == ConsentAsk.child_id)
+        .where(ConsentAsk.request_id == request_id, ConsentAsk.child_id.in_(actor.child_ids))
+        .order_by(ConsentAsk.id)
+    ).all()
+    if request is None or not rows:
+        raise NotFound()
+    states = state_for(session, request_id, [r.child_id for r in rows])
+    own = {
+        a.child_id: a
+        for a in session.scalars(
+            select(ConsentAnswer)
+            .where(
+                ConsentAnswer.request_id == request_id,
+                ConsentAnswer.guardian_id == actor.person_id,
+            )
+            .order_by(ConsentAnswer.id)
+        )
+    }
+    school = session.get_one(Organisation, rows[0].school_id)
+    return AskedFamily(
+        request,
+        Text(school.name_zh, school.name_en),
+        tuple(
+            AskedChild(r.child_id, r.name, states[r.child_id], own.get(r.child_id)) for r in rows
+        ),
+    )
+
+
+def requests_of(session: Session, actor: Actor) -> list[AskedFamily]:
+    """Open requests about the actor's children, the most urgent first."""
+    ids = session.scalars(
+        select(ConsentRequest.id)
+        .join(ConsentAsk, ConsentAsk.request_id == ConsentRequest.id)
+        .where(ConsentRequest.state == "open", ConsentAsk.child_id.in_(actor.child_ids))
+        .group_by(ConsentRequest.id)
+        .order_by(ConsentRequest.due_at)
+        .limit(30)
+    ).all()
+    return [request_for(session, actor, i) for i in ids]
