@@ -13,6 +13,7 @@ class Action(StrEnum):
     ATTENDANCE_TAKE = "attendance.take"
     AUDIT_READ = "audit.read"
     BOOKING_DECIDE = "booking.decide"
+    BOOKING_MOVE = "booking.move"
     BOOKING_READ = "booking.read"
     BOOKING_REQUEST = "booking.request"
     BOOKING_WITHDRAW = "booking.withdraw"

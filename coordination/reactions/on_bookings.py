@@ -12,6 +12,7 @@ from sqlalchemy import or_, select
 
 from coordination.domain.agenda import services as agenda
 from coordination.domain.bookings.events import (
+    BookingCancelledByPartner,
     BookingConfirmed,
     BookingDeclined,
     BookingExpired,
@@ -37,6 +38,7 @@ class _Story:
     school: Organisation
     group: ClassGroup | None
     times: Sequence[BookingOccurrence]
+    units: Sequence[int]
 
     @property
     def params(self) -> Mapping[str, Text | str]:
@@ -46,9 +48,15 @@ class _Story:
             "resource": Text(self.resource.title_zh, self.resource.title_en),
             "school": Text(self.school.name_zh, self.school.name_en),
             "class": Text(group.name_zh, group.name_en) if group else Text("全校", "the school"),
-            "when": span(first.starts_at, first.ends_at, zone()),
+            "when": self._when(span(first.starts_at, first.ends_at, zone())),
             "people": str(self.booking.children + self.booking.adults),
         }
+
+    def _when(self, first: Text) -> Text:
+        times = len(self.times)
+        if times == 1:
+            return first
+        return Text(f"{first.zh}起每周共{times}次", f"{first.en}, weekly, {times} times")
 
 
 def _story(uow: UnitOfWork, booking_id: int) -> _Story:
@@ -58,13 +66,15 @@ def _story(uow: UnitOfWork, booking_id: int) -> _Story:
         .where(BookingOccurrence.booking_id == booking_id)
         .order_by(BookingOccurrence.starts_at, BookingOccurrence.resource_id)
     ).all()
-    times = list({r.starts_at: r for r in rows}.values())
+    # one entry per time, however many parts of the venue it locks
+    times = list({r.starts_at: r for r in reversed(rows)}.values())[::-1]
     return _Story(
         booking,
         uow.session.get_one(Resource, booking.resource_id),
         uow.session.get_one(Organisation, booking.school_id),
         uow.session.get(ClassGroup, booking.class_id) if booking.class_id else None,
         times,
+        sorted({r.resource_id for r in rows}),
     )
 
 
@@ -109,7 +119,9 @@ def _write_agenda(uow: UnitOfWork, story: _Story, *, tentative: bool) -> None:
     group = story.group
     name = Text(story.resource.title_zh, story.resource.title_en)
     who = Text(group.name_zh, group.name_en) if group else Text("", "")
-    audiences: list[agenda.Audience] = [("resource", story.resource.id)]
+    audiences: list[agenda.Audience] = [
+        ("resource", one) for one in sorted({story.resource.id, *story.units})
+    ]
     if group is not None:
         audiences.append(("class_staff" if tentative else "class", group.id))
     for row in story.times:
@@ -151,18 +163,27 @@ def confirmed(uow: UnitOfWork, event: BookingConfirmed) -> None:
 
 
 def declined(uow: UnitOfWork, event: BookingDeclined) -> None:
-    """The teacher is told why; if families already had it in their calendars, they are told too."""
+    """The teacher is told why."""
     story = _story(uow, event.booking_id)
     _tell(uow, "booking_declined", [story.booking.requested_by_id], story, "1")
-    if story.booking.state == "cancelled_by_partner":
-        _tell(uow, "booking_cancelled_family", _guardians(uow, story), story, "1")
+    _cancel_agenda(uow, story)
+
+
+def cancelled_by_partner(uow: UnitOfWork, event: BookingCancelledByPartner) -> None:
+    """The teacher is told why, and the families, who had it in their calendars."""
+    story = _story(uow, event.booking_id)
+    _tell(uow, "booking_cancelled", [story.booking.requested_by_id], story, "1")
+    _tell(uow, "booking_cancelled_family", _guardians(uow, story), story, "1")
     _cancel_agenda(uow, story)
 
 
 def withdrawn(uow: UnitOfWork, event: BookingWithdrawn) -> None:
     """The owner is told, and the families if they knew."""
     story = _story(uow, event.booking_id)
-    _tell(uow, "booking_withdrawn", _owners(uow, story.booking.owner_id), story, "1")
+    people = _owners(uow, story.booking.owner_id)
+    if story.booking.requested_by_id != uow.actor.person_id:
+        people.append(story.booking.requested_by_id)
+    _tell(uow, "booking_withdrawn", people, story, "1")
     if event.was_confirmed:
         _tell(uow, "booking_cancelled_family", _guardians(uow, story), story, "1")
     _cancel_agenda(uow, story)
@@ -181,6 +202,6 @@ def moved(uow: UnitOfWork, event: BookingMoved) -> None:
     people = [story.booking.requested_by_id, *_owners(uow, story.booking.owner_id)]
     if event.was_confirmed:
         people += _guardians(uow, story)
-    # moved twice to different times is two pieces of news
-    _tell(uow, "booking_moved", people, story, story.times[0].starts_at.isoformat())
+    # every move is news, also one back to a time that was announced before
+    _tell(uow, "booking_moved", people, story, uow.now.isoformat())
     _write_agenda(uow, story, tentative=story.booking.state == "tentative")

@@ -11,6 +11,7 @@ from typing import Any
 
 from coordination.domain.agenda.events import FeedOpened, FeedRevoked
 from coordination.domain.bookings.events import (
+    BookingCancelledByPartner,
     BookingConfirmed,
     BookingDeclined,
     BookingExpired,
@@ -48,6 +49,7 @@ from coordination.reactions import (
 Handler = Callable[[UnitOfWork, Any], None]
 
 HANDLERS: dict[type[Event], Sequence[Handler]] = {
+    BookingCancelledByPartner: (on_bookings.cancelled_by_partner,),
     BookingConfirmed: (on_bookings.confirmed,),
     BookingDeclined: (on_bookings.declined,),
     BookingExpired: (on_bookings.expired,),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from math import asin, cos, radians, sin, sqrt
+from datetime import date, datetime, time, timedelta
+from math import cos, radians
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Float, and_, func, literal, null, or_, select
+from sqlalchemy.orm import Session, aliased
 
+from calendars.workdays import DayKind
 from coordination.authz.actions import Action
-from coordination.authz.visibility import visible
+from coordination.authz.visibility import visible, where_visible
 from coordination.domain.bookings import rules
 from coordination.domain.bookings.models import (
     BLOCKING,
@@ -22,13 +23,17 @@ from coordination.domain.bookings.models import (
     OpeningRule,
     Resource,
 )
-from coordination.domain.bookings.services import units_of
-from coordination.domain.people.models import ClassGroup, Organisation, Person
+from coordination.domain.bookings.values import Hours, Slot, Terms
+from coordination.domain.people.models import CalendarDay, ClassGroup, Organisation, Person
 from coordination.ground.actor import Actor
 from coordination.ground.errors import NotFound
 
 SHOWN_SLOTS = 3
+SEARCH_LIMIT = 60
+SEARCH_DAYS = 14
+USUAL_MINUTES = 120
 _EARTH_KM = 6371.0
+_KM_PER_DEGREE = 111.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,196 +43,453 @@ class Found:
     resource: Resource
     owner: Organisation
     km: float | None
-    slots: tuple[tuple[datetime, datetime], ...]
+    slots: tuple[Slot, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class BookingLine:
-    """A booking in a list."""
+    """A booking in a list; `slots` are its stretches of time, the soonest first."""
 
     booking: Booking
     resource: Resource
     school: Organisation
+    owner: Organisation
     group: ClassGroup | None
-    starts_at: datetime
-    ends_at: datetime
-    times: int
+    slots: tuple[Slot, ...]
+
+    @property
+    def starts_at(self) -> datetime:
+        """When the first time begins."""
+        return self.slots[0].starts_at
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the first time ends."""
+        return self.slots[0].ends_at
+
+    @property
+    def times(self) -> int:
+        """How many times it takes place."""
+        return len(self.slots)
 
 
-def search(
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """What else an owner has on the day of a request; `overlaps` if at the very time."""
+
+    title_zh: str
+    title_en: str
+    slot: Slot
+    status: str
+    overlaps: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """A day of a resource: opening hours, free slots, and what blocks time."""
+
+    day: date
+    opening: tuple[tuple[time, time], ...]
+    free: tuple[Slot, ...]
+    taken: tuple[Slot, ...]
+
+
+# -- terms, hours, exceptions ------------------------------------------------------------------
+
+
+def _terms(resource: Resource, hours: Sequence[Hours]) -> Terms:
+    return Terms(
+        notice_hours=resource.notice_hours,
+        horizon_days=resource.horizon_days,
+        slot_minutes=resource.slot_minutes,
+        max_minutes=resource.max_minutes,
+        capacity_min=resource.capacity_min,
+        capacity_max=resource.capacity_max,
+        hours=tuple(hours),
+        buffer_before=resource.buffer_before,
+        buffer_after=resource.buffer_after,
+    )
+
+
+def _hours(session: Session, ids: Collection[int]) -> dict[int, list[Hours]]:
+    found: dict[int, list[Hours]] = defaultdict(list)
+    for rule in session.scalars(
+        select(OpeningRule)
+        .where(OpeningRule.resource_id.in_(ids))
+        .order_by(OpeningRule.valid_from.nulls_first(), OpeningRule.weekday, OpeningRule.opens)
+    ):
+        found[rule.resource_id].append(
+            Hours(rule.weekday, rule.opens, rule.closes, rule.valid_from, rule.valid_to)
+        )
+    return found
+
+
+def terms_of(session: Session, resource: Resource) -> Terms:
+    """The owner's terms as the rules read them."""
+    return _terms(resource, hours_of(session, resource.id))
+
+
+def hours_of(session: Session, resource_id: int) -> list[Hours]:
+    """The opening hours, weekly ones first, then single dates."""
+    return _hours(session, [resource_id])[resource_id]
+
+
+def overrides_between(
+    session: Session, first: Slot, last: Slot, zone: ZoneInfo
+) -> dict[date, DayKind]:
+    """Where the district departs from the published calendar, over the days of these slots."""
+    return _overrides(
+        session,
+        first.starts_at.astimezone(zone).date(),
+        last.ends_at.astimezone(zone).date(),
+    )
+
+
+def _overrides(session: Session, first: date, last: date) -> dict[date, DayKind]:
+    known = {kind.value for kind in DayKind}
+    rows = session.execute(
+        select(CalendarDay.day, CalendarDay.kind).where(CalendarDay.day.between(first, last))
+    )
+    return {day: DayKind(kind) for day, kind in rows if kind in known}
+
+
+# -- what is taken, what is free ---------------------------------------------------------------
+
+
+def units_of(session: Session, resource: Resource) -> list[int]:
+    """What is locked when a resource is booked: its parts, or itself if it has none."""
+    parts = list(
+        session.scalars(
+            select(Resource.id).where(Resource.parent_id == resource.id).order_by(Resource.id)
+        )
+    )
+    return parts or [resource.id]
+
+
+def _taken(
+    session: Session,
+    ids: Collection[int],
+    since: datetime,
+    until: datetime,
+    *,
+    besides: int | None = None,
+) -> dict[int, list[Slot]]:
+    """Blocked spans, buffers included, per resource; what blocks a part blocks the whole too."""
+    found: dict[int, list[Slot]] = defaultdict(list)
+    occurrence, unit = BookingOccurrence, aliased(Resource)
+    query = (
+        select(occurrence.resource_id, unit.parent_id, occurrence.during)
+        .join(unit, unit.id == occurrence.resource_id)
+        .where(
+            or_(occurrence.resource_id.in_(ids), unit.parent_id.in_(ids)),
+            occurrence.status.in_(BLOCKING),
+            occurrence.during.op("&&")(func.tstzrange(since, until)),
+        )
+    )
+    if besides is not None:
+        query = query.where(occurrence.booking_id.is_distinct_from(besides))
+    for unit_id, parent_id, during in session.execute(query):
+        if during.lower is None or during.upper is None:
+            continue  # the table's own check forbids it
+        span = Slot(during.lower, during.upper)
+        found[unit_id].append(span)
+        if parent_id is not None:
+            found[parent_id].append(span)
+    return found
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time(), tzinfo=zone)
+
+
+def days_of(
+    session: Session,
+    resource: Resource,
+    first: date,
+    days: int,
+    *,
+    minutes: int,
+    now: datetime,
+    zone: ZoneInfo,
+    besides: int | None = None,
+) -> list[Day]:
+    """The days of a resource from `first` on: opening hours, free slots, taken spans."""
+    last = first + timedelta(days=days - 1)
+    since, until = _midnight(first, zone), _midnight(last + timedelta(days=1), zone)
+    buffers = timedelta(minutes=resource.buffer_before + resource.buffer_after)
+    taken = _taken(session, [resource.id], since - buffers, until + buffers, besides=besides)
+    terms, overrides = terms_of(session, resource), _overrides(session, first, last)
+    spans = sorted(set(taken[resource.id]))
+    found = []
+    for day in (first + timedelta(days=n) for n in range(days)):
+        whole = Slot(_midnight(day, zone), _midnight(day + timedelta(days=1), zone))
+        free = rules.free_slots(
+            terms, day, spans, minutes=minutes, now=now, zone=zone, overrides=overrides
+        )
+        found.append(
+            Day(
+                day,
+                rules.opening_on(terms.hours, day, overrides),
+                tuple(free),
+                tuple(s for s in spans if s.overlaps(whole)),
+            )
+        )
+    return found
+
+
+def free_slots(
+    session: Session, resource: Resource, day: date, *, minutes: int, now: datetime, zone: ZoneInfo
+) -> list[Slot]:
+    """What can still be booked on one day."""
+    (only,) = days_of(session, resource, day, 1, minutes=minutes, now=now, zone=zone)
+    return list(only.free)
+
+
+def nearest_free(
+    session: Session, resource: Resource, slot: Slot, *, now: datetime, zone: ZoneInfo
+) -> list[Slot]:
+    """The free slots of the same length that lie nearest, within a week before and after."""
+    first = max(
+        slot.starts_at.astimezone(zone).date() - timedelta(days=7), now.astimezone(zone).date()
+    )
+    minutes = int(slot.length.total_seconds() // 60)
+    if minutes <= 0:
+        return []
+    days = days_of(session, resource, first, 15, minutes=minutes, now=now, zone=zone)
+    free = [s for day in days for s in day.free]
+    return sorted(sorted(free, key=lambda s: abs(s.starts_at - slot.starts_at))[:SHOWN_SLOTS])
+
+
+def clashes_with(
+    session: Session, resource: Resource, slots: Sequence[Slot], *, besides: int | None = None
+) -> list[Slot]:
+    """What stands in the way of these slots, without saying whose it is; buffers not shown."""
+    wide = [s.widened(resource.buffer_before, resource.buffer_after) for s in slots]
+    query = select(BookingOccurrence.starts_at, BookingOccurrence.ends_at).where(
+        BookingOccurrence.resource_id.in_(units_of(session, resource)),
+        BookingOccurrence.status.in_(BLOCKING),
+        or_(
+            *(
+                BookingOccurrence.during.op("&&")(func.tstzrange(s.starts_at, s.ends_at))
+                for s in wide
+            )
+        ),
+    )
+    if besides is not None:
+        query = query.where(BookingOccurrence.booking_id.is_distinct_from(besides))
+    return sorted({Slot(a, b) for a, b in session.execute(query)})
+
+
+def similar_free(
+    session: Session,
+    actor: Actor,
+    resource: Resource,
+    slot: Slot,
+    people: int,
+    *,
+    now: datetime,
+    zone: ZoneInfo,
+) -> list[Found]:
+    """Other venues that take the group at that very time, nearest first."""
+    day = slot.starts_at.astimezone(zone).date()
+    minutes = int(slot.length.total_seconds() // 60)
+    if minutes <= 0:
+        return []
+    found = search_resources(
+        session, actor, day=day, people=people, minutes=minutes, now=now, zone=zone, every_slot=True
+    )
+    return [
+        Found(f.resource, f.owner, f.km, (slot,))
+        for f in found
+        if f.resource.id != resource.id and any(s.starts_at == slot.starts_at for s in f.slots)
+    ][:SHOWN_SLOTS]
+
+
+# -- search ------------------------------------------------------------------------------------
+
+
+def search_resources(
     session: Session,
     actor: Actor,
     *,
     day: date | None,
     people: int,
-    max_km: float | None,
     now: datetime,
     zone: ZoneInfo,
+    max_km: float | None = None,
+    grade: int | None = None,
+    kind: str | None = None,
     text: str = "",
+    minutes: int | None = None,
+    every_slot: bool = False,
 ) -> list[Found]:
-    """Published resources that take the group, nearest first, with the next free slots."""
+    """Published resources that take the group, nearest to the actor's school first, each with its
+    next free slots; those with nothing free stand at the end."""
     home = _home(session, actor)
+    km = _distance(home)
     query = (
-        visible(Resource, actor, Action.RESOURCE_READ)
-        .where(Resource.publish_state == "published", Resource.capacity_max >= people)
-        .order_by(Resource.id)
-        .limit(100)
+        select(Resource, Organisation, km.label("km"))
+        .join(Organisation, Organisation.id == Resource.owner_id)
+        .where(
+            where_visible(Resource, actor, Action.RESOURCE_READ),
+            Resource.publish_state == "published",
+            Resource.capacity_max >= people,
+        )
+        .order_by(km.nulls_last(), Resource.id)
+        .limit(SEARCH_LIMIT)
     )
+    if grade is not None:
+        query = query.where(
+            or_(func.cardinality(Resource.grades) == 0, Resource.grades.contains([grade]))
+        )
+    if kind:
+        query = query.where(Resource.kind == kind)
     if text:
-        like = f"%{text}%"
-        query = query.where(or_(Resource.title_zh.ilike(like), Resource.title_en.ilike(like)))
-    resources = session.scalars(query).all()
-    owners = _by_id(session, {r.owner_id for r in resources})
-    hours = _hours(session, [r.id for r in resources])
-    first = day or (now.astimezone(zone).date() + timedelta(days=1))
-    days = [first] if day else [first + timedelta(days=i) for i in range(14)]
-    taken = _taken(session, [r.id for r in resources], days[0], days[-1], zone)
+        searched = (
+            Resource.title_zh, Resource.title_en, Resource.intro_zh, Resource.intro_en,
+            Organisation.name_zh, Organisation.name_en,
+        )  # fmt: skip
+        query = query.where(or_(*(c.icontains(text, autoescape=True) for c in searched)))
+    if max_km is not None and home is not None and home.lat is not None:
+        query = query.where(_box(home, max_km), km <= max_km)
+    rows = session.execute(query).all()
+    ids = [resource.id for resource, _, _ in rows]
+    today = now.astimezone(zone).date()
+    first, length = (day, 1) if day else (today, SEARCH_DAYS)
+    last = first + timedelta(days=length - 1)
+    hours, overrides = _hours(session, ids), _overrides(session, first, last)
+    slack = timedelta(days=1)  # more than any buffer
+    taken = _taken(
+        session,
+        ids,
+        _midnight(first, zone) - slack,
+        _midnight(last + timedelta(days=1), zone) + slack,
+    )
     found = []
-    for resource in resources:
-        km = _distance(home, resource)
-        if max_km is not None and km is not None and km > max_km:
-            continue
-        terms = _terms(resource, hours[resource.id])
-        slots: list[tuple[datetime, datetime]] = []
-        for each in days:
-            if len(slots) >= SHOWN_SLOTS:
-                break
-            day_slots = rules.free_slots(
+    for resource, owner, distance in rows:
+        terms, slots = _terms(resource, hours[resource.id]), list[Slot]()
+        wanted = minutes or min(USUAL_MINUTES, resource.max_minutes)
+        for each in (first + timedelta(days=n) for n in range(length)):
+            free = rules.free_slots(
                 terms,
                 each,
                 taken[resource.id],
-                minutes=min(120, resource.max_minutes),
-                buffers=(resource.buffer_before, resource.buffer_after),
+                minutes=wanted,
                 now=now,
                 zone=zone,
+                overrides=overrides,
             )
-            # one slot a day shows choice; on a chosen day all that fit
-            slots += day_slots[: SHOWN_SLOTS if day else 1]
-        found.append(Found(resource, owners[resource.owner_id], km, tuple(slots[:SHOWN_SLOTS])))
-    return sorted(found, key=lambda f: (not f.slots, f.km is None, f.km or 0))
+            slots += _spread(free, wanted) if not every_slot else free
+            if len(slots) >= SHOWN_SLOTS and not every_slot:
+                break
+        shown = slots if every_slot else slots[:SHOWN_SLOTS]
+        if wanted <= terms.max_minutes:
+            found.append(Found(resource, owner, distance, tuple(shown)))
+    return sorted(found, key=lambda f: not f.slots)
+
+
+def _spread(free: Sequence[Slot], minutes: int) -> list[Slot]:
+    """Slots that do not overlap each other: 9:00, 9:30 and 10:00 are hardly a choice."""
+    kept: list[Slot] = []
+    for slot in free:
+        if not kept or slot.starts_at >= kept[-1].starts_at + timedelta(minutes=minutes):
+            kept.append(slot)
+    return kept
 
 
 def _home(session: Session, actor: Actor) -> Organisation | None:
     return session.scalars(
-        select(Organisation).where(Organisation.id.in_(actor.orgs()), Organisation.kind == "school")
+        select(Organisation)
+        .where(Organisation.id.in_(actor.orgs()), Organisation.kind == "school")
+        .order_by(Organisation.id)
     ).first()
 
 
-def _by_id(session: Session, ids: set[int]) -> dict[int, Organisation]:
-    return {o.id: o for o in session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
-
-
-def _hours(session: Session, ids: Collection[int]) -> dict[int, list[rules.Hours]]:
-    found: dict[int, list[rules.Hours]] = defaultdict(list)
-    for rule in session.scalars(select(OpeningRule).where(OpeningRule.resource_id.in_(ids))):
-        found[rule.resource_id].append(rules.Hours(rule.weekday, rule.opens, rule.closes))
-    return found
-
-
-def _terms(resource: Resource, hours: list[rules.Hours]) -> rules.Terms:
-    return rules.Terms(
-        resource.notice_hours,
-        resource.horizon_days,
-        resource.slot_minutes,
-        resource.max_minutes,
-        resource.capacity_min,
-        resource.capacity_max,
-        tuple(hours),
+def _distance(home: Organisation | None) -> ColumnElement[float | None]:
+    """Great-circle distance from `home` in km, on a sphere: good enough to choose a venue."""
+    if home is None or home.lat is None or home.lng is None:
+        return null().cast(Float)
+    lat, lng = literal(home.lat), literal(home.lng)
+    half = func.pow(func.sin(func.radians(Resource.lat - lat) / 2), 2) + func.cos(
+        func.radians(lat)
+    ) * func.cos(func.radians(Resource.lat)) * func.pow(
+        func.sin(func.radians(Resource.lng - lng) / 2), 2
     )
+    return 2 * _EARTH_KM * func.asin(func.sqrt(func.least(1.0, half)))
 
 
-def _taken(
-    session: Session, ids: Collection[int], first: date, last: date, zone: ZoneInfo
-) -> dict[int, list[tuple[datetime, datetime]]]:
-    since = datetime.combine(first, datetime.min.time(), tzinfo=zone)
-    until = datetime.combine(last + timedelta(days=1), datetime.min.time(), tzinfo=zone)
-    found: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
-    rows = session.execute(
-        select(BookingOccurrence.resource_id, BookingOccurrence.during, Resource.parent_id)
-        .join(Resource, Resource.id == BookingOccurrence.resource_id)
-        .where(
-            or_(BookingOccurrence.resource_id.in_(ids), Resource.parent_id.in_(ids)),
-            BookingOccurrence.status.in_(BLOCKING),
-            BookingOccurrence.starts_at < until,
-            BookingOccurrence.ends_at > since - timedelta(days=1),
-        )
+def _box(home: Organisation, km: float) -> ColumnElement[bool]:
+    """A bounding box, so that the sines are taken of few rows only."""
+    lat, lng = home.lat or 0.0, home.lng or 0.0
+    up = km / _KM_PER_DEGREE
+    across = up / max(0.01, cos(radians(lat)))
+    return and_(
+        Resource.lat.between(lat - up, lat + up), Resource.lng.between(lng - across, lng + across)
     )
-    for unit, during, parent in rows:
-        if during.lower is None or during.upper is None:
-            continue  # the CHECK forbids it
-        span = (during.lower, during.upper)
-        found[unit].append(span)
-        if parent is not None:
-            found[parent].append(span)
-    return found
-
-
-def _distance(home: Organisation | None, resource: Resource) -> float | None:
-    """Great-circle distance in km, WGS-84 on a sphere: good enough to choose a venue."""
-    if home is None or None in (home.lat, home.lng, resource.lat, resource.lng):
-        return None
-    a1, b1, a2, b2 = map(
-        radians, (home.lat or 0, home.lng or 0, resource.lat or 0, resource.lng or 0)
-    )
-    h = sin((a2 - a1) / 2) ** 2 + cos(a1) * cos(a2) * sin((b2 - b1) / 2) ** 2
-    return 2 * _EARTH_KM * asin(sqrt(h))
 
 
 def resource_of(session: Session, actor: Actor, resource_id: int) -> tuple[Resource, Organisation]:
-    """A resource the actor may read, with its owner."""
-    found = session.scalar(
-        visible(Resource, actor, Action.RESOURCE_READ).where(Resource.id == resource_id)
-    )
-    if found is None:
-        raise NotFound()
-    return found, session.get_one(Organisation, found.owner_id)
-
-
-def hours_of(session: Session, resource_id: int) -> list[rules.Hours]:
-    """The weekly opening hours."""
-    return sorted(_hours(session, [resource_id])[resource_id], key=lambda h: (h.weekday, h.opens))
-
-
-def slots_by_day(
-    session: Session,
-    resource: Resource,
-    first: date,
-    days: int,
-    now: datetime,
-    zone: ZoneInfo,
-    minutes: int,
-) -> list[tuple[date, list[tuple[datetime, datetime]]]]:
-    """Free slots per day of a resource."""
-    taken = _taken(session, [resource.id], first, first + timedelta(days=days), zone)
-    terms = _terms(resource, hours_of(session, resource.id))
-    return [
-        (
-            day,
-            rules.free_slots(
-                terms,
-                day,
-                taken[resource.id],
-                minutes=minutes,
-                buffers=(resource.buffer_before, resource.buffer_after),
-                now=now,
-                zone=zone,
+    """A resource the actor may read, with its owner; drafts are their owner's alone."""
+    row = session.execute(
+        select(Resource, Organisation)
+        .join(Organisation, Organisation.id == Resource.owner_id)
+        .where(
+            where_visible(Resource, actor, Action.RESOURCE_READ),
+            Resource.id == resource_id,
+            or_(
+                Resource.publish_state == "published",
+                where_visible(Resource, actor, Action.RESOURCE_MANAGE),
             ),
         )
-        for day in (first + timedelta(days=i) for i in range(days))
-    ]
+    ).one_or_none()
+    if row is None:
+        raise NotFound()
+    return row[0], row[1]
+
+
+# -- bookings ----------------------------------------------------------------------------------
 
 
 def bookings_of(
-    session: Session, actor: Actor, *, states: Collection[str] = (), limit: int = 50
+    session: Session,
+    actor: Actor,
+    *,
+    since: datetime | None = None,
+    school_id: int | None = None,
+    class_id: int | None = None,
+    resource_id: int | None = None,
+    states: Collection[str] = (),
+    limit: int = 50,
+    offset: int = 0,
 ) -> list[BookingLine]:
-    """Bookings the actor may read, the soonest first; for schools their own, for owners theirs."""
-    query = visible(Booking, actor, Action.BOOKING_READ).order_by(Booking.id.desc()).limit(limit)
+    """Bookings the actor may read: the newest request first, or with `since` what is still to come,
+    the soonest first."""
+    next_ = (
+        select(func.min(BookingOccurrence.starts_at))
+        .where(
+            BookingOccurrence.booking_id == Booking.id,
+            BookingOccurrence.ends_at > since if since is not None else literal(True),
+        )
+        .scalar_subquery()
+    )
+    query = visible(Booking, actor, Action.BOOKING_READ)
+    if since is not None:
+        query = query.where(next_.is_not(None)).order_by(next_, Booking.id)
+    else:
+        query = query.order_by(Booking.id.desc())
     if states:
         query = query.where(Booking.state.in_(states))
-    return _lines(session, session.scalars(query).all())
+    for column, value in (
+        (Booking.school_id, school_id),
+        (Booking.class_id, class_id),
+        (Booking.resource_id, resource_id),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    return _lines(session, session.scalars(query.limit(limit).offset(offset)).all())
 
 
-def awaiting(session: Session, actor: Actor, limit: int = 50) -> list[BookingLine]:
+def bookings_awaiting(session: Session, actor: Actor, limit: int = 50) -> list[BookingLine]:
     """The owner's inbox: undecided requests, oldest first."""
     query = (
         visible(Booking, actor, Action.BOOKING_DECIDE)
@@ -248,58 +510,85 @@ def booking_of(session: Session, actor: Actor, booking_id: int) -> BookingLine:
     return _lines(session, [found])[0]
 
 
-def _lines(session: Session, bookings: Collection[Booking]) -> list[BookingLine]:
-    resources = {
-        r.id: r
-        for r in session.scalars(
-            select(Resource).where(Resource.id.in_({b.resource_id for b in bookings}))
+def _lines(session: Session, bookings: Sequence[Booking]) -> list[BookingLine]:
+    if not bookings:
+        return []
+    ids = [b.id for b in bookings]
+    orgs = _by_id(session, {b.school_id for b in bookings} | {b.owner_id for b in bookings})
+    rows = {
+        booking_id: (resource, group)
+        for booking_id, resource, group in session.execute(
+            select(Booking.id, Resource, ClassGroup)
+            .join(Resource, Resource.id == Booking.resource_id)
+            .outerjoin(ClassGroup, ClassGroup.id == Booking.class_id)
+            .where(Booking.id.in_(ids))
         )
     }
-    schools = _by_id(session, {b.school_id for b in bookings})
-    groups = {
-        g.id: g
-        for g in session.scalars(
-            select(ClassGroup).where(ClassGroup.id.in_({b.class_id for b in bookings}))
-        )
-    }
-    spans: dict[int, set[tuple[datetime, datetime]]] = defaultdict(set)
+    slots: dict[int, set[Slot]] = defaultdict(set)
     for booking_id, starts, ends in session.execute(
         select(
             BookingOccurrence.booking_id, BookingOccurrence.starts_at, BookingOccurrence.ends_at
-        ).where(BookingOccurrence.booking_id.in_([b.id for b in bookings]))
+        ).where(BookingOccurrence.booking_id.in_(ids))
     ):
         if booking_id is not None:
-            spans[booking_id].add((starts, ends))
+            slots[booking_id].add(Slot(starts, ends))
     return [
         BookingLine(
             booking=b,
-            resource=resources[b.resource_id],
-            school=schools[b.school_id],
-            group=groups.get(b.class_id) if b.class_id else None,
-            starts_at=min(spans[b.id])[0],
-            ends_at=min(spans[b.id])[1],
-            times=len(spans[b.id]),
+            resource=rows[b.id][0],
+            school=orgs[b.school_id],
+            owner=orgs[b.owner_id],
+            group=rows[b.id][1],
+            slots=tuple(sorted(slots[b.id])),
         )
         for b in bookings
-        if spans[b.id]
+        if slots[b.id]
     ]
 
 
-def clashing(
-    session: Session, resource: Resource, starts_at: datetime, ends_at: datetime
-) -> list[tuple[datetime, datetime]]:
-    """What stands in the way of a slot, without saying whose it is."""
+def _by_id(session: Session, ids: set[int]) -> dict[int, Organisation]:
+    return {o.id: o for o in session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
+
+
+def neighbours_of(
+    session: Session, actor: Actor, lines: Sequence[BookingLine], zone: ZoneInfo
+) -> dict[int, list[Neighbour]]:
+    """Per booking, what else its owner has on those days at any of their venues: for the owner."""
+    if not lines:
+        return {}
+    days = {
+        line.booking.id: {s.starts_at.astimezone(zone).date() for s in line.slots} for line in lines
+    }
+    first = _midnight(min(min(d) for d in days.values()), zone)
+    last = _midnight(max(max(d) for d in days.values()) + timedelta(days=1), zone)
     rows = session.execute(
-        select(BookingOccurrence.starts_at, BookingOccurrence.ends_at)
+        select(BookingOccurrence, Resource)
+        .join(Resource, Resource.id == BookingOccurrence.resource_id)
         .where(
-            BookingOccurrence.resource_id.in_(units_of(session, resource)),
+            where_visible(Resource, actor, Action.RESOURCE_MANAGE),
+            Resource.owner_id.in_({line.booking.owner_id for line in lines}),
             BookingOccurrence.status.in_(BLOCKING),
-            BookingOccurrence.starts_at < ends_at + timedelta(minutes=resource.buffer_after),
-            BookingOccurrence.ends_at > starts_at - timedelta(minutes=resource.buffer_before),
+            BookingOccurrence.during.op("&&")(func.tstzrange(first, last)),
         )
-        .distinct()
-    )
-    return sorted((a, b) for a, b in rows)
+        .order_by(BookingOccurrence.starts_at)
+    ).all()
+    found: dict[int, list[Neighbour]] = {}
+    for line in lines:
+        own = line.booking
+        found[own.id] = [
+            Neighbour(
+                resource.title_zh,
+                resource.title_en,
+                slot,
+                occurrence.status,
+                any(slot.overlaps(s) for s in line.slots),
+            )
+            for occurrence, resource in rows
+            if occurrence.booking_id != own.id and resource.owner_id == own.owner_id
+            for slot in [Slot(occurrence.starts_at, occurrence.ends_at)]
+            if slot.starts_at.astimezone(zone).date() in days[own.id]
+        ]
+    return found
 
 
 def classes_to_book_for(session: Session, actor: Actor) -> list[ClassGroup]:
@@ -308,8 +597,8 @@ def classes_to_book_for(session: Session, actor: Actor) -> list[ClassGroup]:
         session.scalars(
             visible(ClassGroup, actor, Action.BOOKING_REQUEST)
             .where(ClassGroup.active.is_(True))
-            .order_by(ClassGroup.grade, ClassGroup.id)
-            .limit(200)
+            .order_by(ClassGroup.school_id, ClassGroup.grade, ClassGroup.id)
+            .limit(300)
         )
     )
 
@@ -317,3 +606,47 @@ def classes_to_book_for(session: Session, actor: Actor) -> list[ClassGroup]:
 def requester_name(session: Session, booking: Booking) -> str:
     """The name of the teacher who asked: partners need a person to talk to."""
     return session.get_one(Person, booking.requested_by_id).name
+
+
+# -- the owner's side --------------------------------------------------------------------------
+
+
+def resources_managed_by(session: Session, actor: Actor) -> list[tuple[Resource, int]]:
+    """The owner's resources, each with how many bookings wait for an answer."""
+    waiting = (
+        select(func.count())
+        .select_from(Booking)
+        .where(Booking.resource_id == Resource.id, Booking.state == "tentative")
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(Resource, waiting)
+        .where(where_visible(Resource, actor, Action.RESOURCE_MANAGE))
+        .order_by(Resource.owner_id, Resource.id)
+        .limit(200)
+    )
+    return [(resource, count) for resource, count in rows]
+
+
+def resource_managed(session: Session, actor: Actor, resource_id: int) -> Resource:
+    """One of the owner's resources."""
+    found = session.scalar(
+        visible(Resource, actor, Action.RESOURCE_MANAGE).where(Resource.id == resource_id)
+    )
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def blocks_of(session: Session, resource: Resource, now: datetime) -> list[tuple[Slot, str]]:
+    """Times that the owner has closed, still to come."""
+    rows = session.execute(
+        select(BookingOccurrence.starts_at, BookingOccurrence.ends_at, BookingOccurrence.reason)
+        .where(
+            BookingOccurrence.resource_id.in_(units_of(session, resource)),
+            BookingOccurrence.status == "blocked",
+            BookingOccurrence.ends_at > now,
+        )
+        .distinct()
+    )
+    return sorted((Slot(a, b), reason or "") for a, b, reason in rows)

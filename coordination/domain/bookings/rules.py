@@ -108,12 +108,13 @@ def _outside_hours(
             f"当天开放时间为 {'、'.join(spans)}，请在此范围内选择。",
             f"Open {' and '.join(spans)} that day; stay within.",
         )
-    opens = datetime.combine(start.date(), around[0][0], tzinfo=zone)
-    if (start - opens) % timedelta(minutes=terms.slot_minutes):
-        example = f"{opens:%H:%M}", f"{opens + timedelta(minutes=terms.slot_minutes):%H:%M}"
+    grids = [datetime.combine(start.date(), a, tzinfo=zone) for a, _ in around]
+    step, opens = timedelta(minutes=terms.slot_minutes), grids[0]
+    if all((start - grid) % step for grid in grids):
+        example = f"{opens:%H:%M}", f"{opens + step:%H:%M}"
         return "starts", Text(
-            f"每 {terms.slot_minutes} 分钟一个时段，请从 {example[0]}、{example[1]} 这样的时间开始。",
-            f"Times start every {terms.slot_minutes} minutes, such as {example[0]} or {example[1]}.",
+            f"每 {terms.slot_minutes} 分钟一个时段，请从 {example[0]}、{example[1]} 等时间开始。",
+            f"Times start every {terms.slot_minutes} minutes, as {example[0]} or {example[1]}.",
         )
     return None
 
@@ -256,7 +257,7 @@ def free_slots(
     earliest = now + timedelta(hours=terms.notice_hours)
     latest = now + timedelta(days=terms.horizon_days)
     length, step = timedelta(minutes=minutes), timedelta(minutes=terms.slot_minutes)
-    found: list[Slot] = []
+    found: set[Slot] = set()
     for opens, closes in opening_on(terms.hours, day, overrides):
         at = datetime.combine(day, opens, tzinfo=zone)
         last = datetime.combine(day, closes, tzinfo=zone)
@@ -264,9 +265,9 @@ def free_slots(
             slot = Slot(at, at + length)
             wide = slot.widened(terms.buffer_before, terms.buffer_after)
             if earliest <= at <= latest and not any(wide.overlaps(t) for t in taken):
-                found.append(slot)
+                found.add(slot)
             at += step
-    return found
+    return sorted(found)
 
 
 def weekly(slot: Slot, weeks: int, zone: ZoneInfo) -> list[Slot]:

@@ -7,13 +7,12 @@ against overlap, buffers included, so no check here can be raced.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
@@ -126,23 +125,13 @@ def _refuse_expired_documents(
     rules.refuse_expired_documents(expiries, last.ends_at.astimezone(zone).date())
 
 
-def units_of(session: Session, resource: Resource) -> list[int]:
-    """What is locked when a resource is booked: its parts, or itself if it has none."""
-    parts = list(
-        session.scalars(
-            select(Resource.id).where(Resource.parent_id == resource.id).order_by(Resource.id)
-        )
-    )
-    return parts or [resource.id]
-
-
 def _lock_units(uow: UnitOfWork, resource: Resource) -> list[int]:
     """Queue up for the units, in one order.
 
     Not what forbids overlap: an exclusion constraint makes two simultaneous inserts wait for each
     other, which PostgreSQL ends as a deadlock; in a queue the second one meets a plain conflict.
     """
-    units = units_of(uow.session, resource)
+    units = queries.units_of(uow.session, resource)
     uow.session.execute(
         select(Resource.id)
         .where(Resource.id.in_(units))
@@ -419,7 +408,7 @@ def lift_block(
     uow.authorize(Action.RESOURCE_MANAGE, resource)
     uow.session.execute(
         delete(BookingOccurrence).where(
-            BookingOccurrence.resource_id.in_(units_of(uow.session, resource)),
+            BookingOccurrence.resource_id.in_(queries.units_of(uow.session, resource)),
             BookingOccurrence.booking_id.is_(None),
             BookingOccurrence.status == "blocked",
             BookingOccurrence.starts_at == starts_at,
