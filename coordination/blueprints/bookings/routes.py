@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor, Role
-from coordination.authz.policy import allowed
+from coordination.authz.policy import allowed, refuse_unless_allowed
 from coordination.blueprints.bookings.forms import (
     APPROVAL,
     FACTS,
@@ -480,6 +480,7 @@ def move(booking_id: int) -> ResponseReturnValue:
     form = MoveForm()
     with reading() as held:
         line = queries.booking_of(held, current_actor(), booking_id)
+    refuse_unless_allowed(current_actor(), Action.BOOKING_MOVE, line.booking)
     if request.method == "GET":
         _show_slot(form, line.slots[0])
     _offer_lengths(form, line.resource)
@@ -666,6 +667,8 @@ def block(resource_id: int) -> ResponseReturnValue:
 @guard(Access.PARTNER)
 def lift(resource_id: int) -> ResponseReturnValue:
     """Open a closed time again."""
+    with reading() as held:
+        queries.resource_managed(held, current_actor(), resource_id)
     starts, ends = _moment(request.form.get("starts", "")), _moment(request.form.get("ends", ""))
     if starts is not None and ends is not None:
         with unit_of_work() as uow:
