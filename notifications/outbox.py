@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
 from notifications import clock
@@ -127,6 +127,30 @@ def tally(session: Session, subject_type: str, subject_id: int) -> dict[State, i
         .group_by(OutboxMessage.state)
     )
     return {State(state): count for state, count in rows}
+
+
+def standing(
+    session: Session, subject_type: str, subject_ids: Sequence[int]
+) -> dict[int, dict[State, int]]:
+    """Count households by the state of their newest message, for many subjects at once."""
+    newest = (
+        select(OutboxMessage.subject_id, OutboxMessage.state)
+        .where(
+            OutboxMessage.subject_type == subject_type,
+            OutboxMessage.subject_id.in_(subject_ids),
+        )
+        .ext(distinct_on(OutboxMessage.subject_id, OutboxMessage.household_key))
+        .order_by(OutboxMessage.subject_id, OutboxMessage.household_key, OutboxMessage.id.desc())
+        .subquery()
+    )
+    found: dict[int, dict[State, int]] = {}
+    for subject_id, state, count in session.execute(
+        select(newest.c.subject_id, newest.c.state, func.count()).group_by(
+            newest.c.subject_id, newest.c.state
+        )
+    ):
+        found.setdefault(subject_id, {})[State(state)] = count
+    return found
 
 
 def trace(session: Session, message_id: int) -> list[TraceLine]:

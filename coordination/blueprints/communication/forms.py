@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from wtforms import HiddenField, RadioField, SelectMultipleField
 
-from coordination.web.forms import Form, LineField, ParagraphField, both
+from coordination.web.forms import (
+    Form,
+    LineField,
+    LocalDateField,
+    Optional,
+    ParagraphField,
+    both,
+)
 
 
 class NoticeForm(Form):
@@ -24,3 +31,4 @@ class NoticeForm(Form):
         ],
         default="confirm",
     )
+    due_on = LocalDateField(both("最晚回复日期", "Answer by"), [Optional()])

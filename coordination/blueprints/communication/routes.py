@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from decimal import Decimal
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
+
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.forms import NoticeForm
 from coordination.domain.communication import queries, rules, services
@@ -21,7 +22,7 @@ from coordination.ground import crypto
 from coordination.ground.errors import CoordinationError, NotFound
 from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.reactions import notices as wording
-from coordination.web import when
+from coordination.web import delivery, when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
 from coordination.web.opening import opens
@@ -36,32 +37,6 @@ opens("notice", "communication.open_notice")
 
 # What one segment costs is the operator's price; shown so that a sender sees the difference.
 YUAN_PER_SEGMENT = Decimal("0.05")
-
-STATES = {
-    "queued": (Text("排队中", "Queued"), ""),
-    "held": (Text("静默等待", "Held"), ""),
-    "sending": (Text("发送中", "Sending"), "info"),
-    "accepted": (Text("已发出", "Sent"), "info"),
-    "delivered": (Text("已送达", "Delivered"), "ok"),
-    "undelivered": (Text("未送达", "Not delivered"), "bad"),
-    "failed": (Text("发送失败", "Failed"), "bad"),
-    "suppressed": (Text("未发送", "Not sent"), "bad"),
-    "expired": (Text("过期未发", "Expired"), "bad"),
-    "cancelled": (Text("已撤回", "Withdrawn"), ""),
-    "unknown": (Text("核实中", "Being checked"), "need"),
-    "needs_human": (Text("请电话联系", "Please call"), "need"),
-    "skipped": (Text("无法发送", "Cannot be sent"), "bad"),
-}
-REASONS = {
-    "no_phone": Text("没有登记手机号", "no phone is known"),
-    "no_address": Text("没有登记手机号", "no phone is known"),
-    "opted_out": Text("已退订短信", "has opted out of texts"),
-    "no_longer_concerned": Text("与该学生的关系已变更", "no longer concerned"),
-    "left": Text("已离开本区", "has left the district"),
-    "21211": Text("号码无效", "the number is not valid"),
-    "21614": Text("不是手机号", "not a mobile number"),
-    "21610": Text("已退订短信", "has opted out of texts"),
-}
 
 
 def _links_allowed() -> bool:
@@ -95,14 +70,14 @@ class Preview:
 
 def _previews(audience: Audience, sender: Text, title: Text) -> list[Preview]:
     found = []
-    for language in LANGUAGES:
-        count = audience.languages().get(language, 0)
-        example = next((r for r in audience.told if r.language == language), None)
+    for chosen in LANGUAGES:
+        count = audience.languages().get(chosen, 0)
+        example = next((r for r in audience.told if r.language == chosen), None)
         children = [mask_name(audience.children[c]) for c in (example.child_ids if example else ())]
-        joined = ("、" if language == "zh" else ", ").join(children) or "王*雨"
+        joined = ("、" if chosen == "zh" else ", ").join(children) or "王*雨"
         body = wording.render(
             "notice",
-            language,
+            chosen,
             {
                 "sender": sender,
                 "children": joined,
@@ -110,7 +85,7 @@ def _previews(audience: Audience, sender: Text, title: Text) -> list[Preview]:
             },
             "7K3QX9MD2F",
         )
-        found.append(Preview(language, body, segments(body), count))
+        found.append(Preview(chosen, body, segments(body), count))
     return found
 
 
@@ -121,6 +96,11 @@ def _sender(held_groups: list[ClassGroup], school: Organisation | None) -> Text:
         group = held_groups[0]
         return Text(f"{school.name_zh}{group.name_zh}", f"{school.name_en}, {group.name_en}")
     return Text(school.name_zh, school.name_en)
+
+
+def _due(form: NoticeForm) -> datetime | None:
+    """Until eight in the evening of the day: nobody is asked to answer at midnight."""
+    return when.aware(form.due_on.data, time(20)) if form.due_on.data else None
 
 
 def _compose(form: NoticeForm) -> ResponseReturnValue:
@@ -169,6 +149,7 @@ def compose() -> ResponseReturnValue:
                 title=Text(form.title_zh.data or "", form.title_en.data or ""),
                 body=Text(form.body_zh.data or "", form.body_en.data or ""),
                 level=form.level.data or "confirm",
+                due_at=_due(form),
                 links_allowed=_links_allowed(),
             ).id
         if done.ok and notice_id is not None:
@@ -209,7 +190,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         lines = queries.progress(held, notice)
         silent = services.silent(held, notice)
     counts = queries.funnel(lines)
-    shown = [line for line in lines if _shown(line, wanted, notice)]
+    shown = [line for line in lines if _shown(line, wanted)]
     return render_template(
         "communication/show.html",
         notice=notice,
@@ -217,18 +198,22 @@ def show(notice_id: int) -> ResponseReturnValue:
         total=len(lines),
         counts=counts,
         silent=len(silent),
-        states=STATES,
-        reasons=REASONS,
+        to_call=sum(line.to_call for line in lines),
+        may_nudge=services.may_nudge(current_actor(), notice),
+        state_word=delivery.state_word,
+        state_tone=delivery.state_tone,
+        reason_word=delivery.reason_word,
         wanted=wanted,
     )
 
 
-def _shown(line: queries.RecipientLine, wanted: str, notice: Notice) -> bool:
+def _shown(line: queries.RecipientLine, wanted: str) -> bool:
     if wanted == "silent":
-        answered = line.confirmed_at if notice.level == "confirm" else line.read_at
-        return answered is None
+        return line.silent
+    if wanted == "call":
+        return line.to_call
     if wanted == "failed":
-        return line.state in ("failed", "undelivered", "suppressed", "expired", "skipped")
+        return line.state in queries.UNREACHED
     return True
 
 
@@ -338,7 +323,7 @@ def family() -> ResponseReturnValue:
 
 
 @waits_for_family
-def unanswered(session: Session, actor: Actor, now: datetime) -> list[Waiting]:
+def unanswered(session: Session, actor: Actor, _now: datetime) -> list[Waiting]:
     """Notices that a guardian has still to confirm."""
     return [
         Waiting(
@@ -346,6 +331,7 @@ def unanswered(session: Session, actor: Actor, now: datetime) -> list[Waiting]:
             url=url_for("communication.mine", notice_id=line.notice.id),
             detail=Text("请确认收到", "Please confirm"),
             due=line.notice.due_at,
+            child_ids=frozenset(line.child_ids),
         )
         for line in queries.inbox_of(session, actor)
         if line.notice.level == "confirm" and line.confirmed_at is None

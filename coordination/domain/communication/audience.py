@@ -1,4 +1,4 @@
-"""Whom a notice to some classes reaches: counts before sending, and the reasons for who is left out."""
+"""Whom a notice to some classes reaches: counts before sending, and why somebody is left out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from coordination.domain.people.recipients import (
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """The guardians of some classes. A household is a set of children with the same guardians' phones."""
+    """The guardians of some classes, and those of them whose phone gets a text."""
 
     recipients: tuple[Recipient, ...]
     children: dict[int, str]

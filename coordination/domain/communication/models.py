@@ -13,7 +13,7 @@ from coordination.ground.orm import Base, Row
 
 
 class Notice(Row, Base):
-    """通知: one message of a school to the guardians of one or several classes, in two languages."""
+    """通知: one message of a school to the guardians of some classes, in two languages."""
 
     __tablename__ = "notice"
     school_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), index=True)

@@ -1,4 +1,4 @@
-"""Reads of notices: lists, progress per recipient, a guardian's inbox. A constant number of queries."""
+"""Reads of notices: lists, progress per recipient, a guardian's inbox; constant queries."""
 
 from __future__ import annotations
 
@@ -27,8 +27,15 @@ class NoticeLine:
 
     notice: Notice
     told: int
+    delivered: int
+    failed: int
     read: int
     confirmed: int
+
+    @property
+    def done(self) -> int:
+        """How many did what the notice asks for."""
+        return self.confirmed if self.notice.level == "confirm" else self.read
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,16 @@ class RecipientLine:
     confirmed_at: datetime | None
     nudges: int
     message_id: int | None
+    # nobody of the household has answered
+    silent: bool = False
+
+    @property
+    def to_call(self) -> bool:
+        """Silent although reminded, or never reached: somebody has to phone."""
+        return self.silent and (self.state in UNREACHED or self.nudges > 0)
+
+
+UNREACHED = frozenset({"failed", "undelivered", "suppressed", "expired", "skipped", "needs_human"})
 
 
 def notices_of(session: Session, actor: Actor, limit: int = 50) -> list[NoticeLine]:
@@ -65,7 +82,22 @@ def notices_of(session: Session, actor: Actor, limit: int = 50) -> list[NoticeLi
             .group_by(NoticeRecipient.notice_id)
         )
     }
-    return [NoticeLine(n, *counts.get(n.id, (0, 0, 0))) for n in notices]
+    standing = outbox.standing(session, "notice", [n.id for n in notices])
+    lines = []
+    for notice in notices:
+        told, read, confirmed = counts.get(notice.id, (0, 0, 0))
+        states = standing.get(notice.id, {})
+        lines.append(
+            NoticeLine(
+                notice=notice,
+                told=told,
+                delivered=sum(n for s, n in states.items() if s == "delivered"),
+                failed=sum(n for s, n in states.items() if s in UNREACHED),
+                read=read,
+                confirmed=confirmed,
+            )
+        )
+    return lines
 
 
 def notice_of(session: Session, actor: Actor, notice_id: int) -> Notice:
@@ -86,6 +118,15 @@ def progress(session: Session, notice: Notice) -> list[RecipientLine]:
     newest = {
         s.household_key: s for s in outbox.statuses(session, "notice", notice.id)
     }  # in order of id: a nudge replaces the first message
+    answered = {
+        r.household_key
+        for r, _ in rows
+        if (r.confirmed_at if notice.level == "confirm" else r.read_at) is not None
+    }
+    # what was done to the phone counts for all who share it
+    nudges: dict[str, int] = {}
+    for row, _ in rows:
+        nudges[row.household_key] = max(row.nudges, nudges.get(row.household_key, 0))
     names = names_of(session, {c for r, _ in rows for c in r.child_ids})
     masks = masks_of(session, [r.guardian_id for r, _ in rows])
     lines = []
@@ -102,11 +143,12 @@ def progress(session: Session, notice: Notice) -> list[RecipientLine]:
                 reason=skipped or (status.reason_code if status else None),
                 read_at=row.read_at,
                 confirmed_at=row.confirmed_at,
-                nudges=row.nudges,
+                nudges=nudges[row.household_key],
                 message_id=status.message_id if status else None,
+                silent=row.household_key not in answered,
             )
         )
-    return sorted(lines, key=lambda x: (x.confirmed_at is not None, x.read_at is not None, x.name))
+    return sorted(lines, key=lambda x: (not x.silent, x.state not in UNREACHED, x.name))
 
 
 def funnel(lines: list[RecipientLine]) -> Mapping[str, int]:
@@ -119,10 +161,7 @@ def funnel(lines: list[RecipientLine]) -> Mapping[str, int]:
         "delivered": states["delivered"],
         "read": sum(line.read_at is not None for line in lines),
         "confirmed": sum(line.confirmed_at is not None for line in lines),
-        "failed": sum(
-            states[s]
-            for s in ("failed", "undelivered", "suppressed", "expired", "skipped", "needs_human")
-        ),
+        "failed": sum(states[s] for s in UNREACHED),
     }
 
 
@@ -167,7 +206,7 @@ class InboxLine:
 
 
 def inbox_of(session: Session, actor: Actor, limit: int = 30) -> list[InboxLine]:
-    """The newest notices of a guardian; those about children no longer open to them are left out."""
+    """The newest notices of a guardian about children who are still open to them."""
     rows = session.execute(
         select(Notice, NoticeRecipient)
         .join(NoticeRecipient, NoticeRecipient.notice_id == Notice.id)

@@ -40,12 +40,12 @@ def refuse_poor_text(
         elif found := next((w for w in BANNED if w in value.casefold()), None):
             fields[name] = Text(
                 f"不能出现“{found}”：通知里不谈付款和验证码，以防冒充。请删去。",
-                f"Remove “{found}”: notices never speak of payments or codes, which frauds imitate.",
+                f"Remove “{found}”: notices never speak of payment or codes, as frauds do.",
             )
         elif name.startswith("title") and not links_allowed and _LINK.search(value):
             fields[name] = Text(
                 "标题会进入短信，短信线路不允许网址。请把网址移到正文。",
-                "The title goes into the text message, where links are blocked; move it to the body.",
+                "Links are blocked in text messages, and the title goes there; use the body.",
             )
     if fields:
         raise Invalid(fields=fields)

@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
+from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
 from coordination.domain.communication import rules
 from coordination.domain.communication.audience import audience_of
@@ -24,6 +25,7 @@ from coordination.domain.communication.events import (
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.communication.queries import last_nudge_at
 from coordination.domain.people.models import ClassGroup
+from coordination.ground.actor import Actor
 from coordination.ground.errors import Conflict, Invalid, NotFound
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
@@ -62,7 +64,7 @@ def send_notice(
     if due_at is not None and due_at <= uow.now:
         raise Invalid(
             fields={
-                "due_at": Text(
+                "due_on": Text(
                     "截止时间已过，请选以后的时间。", "This is in the past; choose a later time."
                 )
             }
@@ -164,6 +166,8 @@ def recipient_of(session: Session, notice_id: int, guardian_id: int) -> NoticeRe
 def acknowledge(uow: UnitOfWork, *, notice_id: int, confirm: bool) -> None:
     """Mark the actor's copy as read, and as confirmed if asked; the first time counts."""
     row = recipient_of(uow.session, notice_id, uow.actor.person_id or 0)
+    if not uow.actor.child_ids.intersection(row.child_ids):
+        raise NotFound()  # custody has changed since the text was sent
     uow.authorize(Action.NOTICE_ACKNOWLEDGE, row)
     if row.read_at is None:
         row.read_at = uow.now
@@ -194,6 +198,11 @@ def silent(session: Session, notice: Notice) -> list[NoticeRecipient]:
             .order_by(NoticeRecipient.id)
         )
     )
+
+
+def may_nudge(actor: Actor, notice: Notice) -> bool:
+    """Whether the actor may write to every class of the notice."""
+    return all(allowed(actor, Action.NOTICE_SEND, place) for place in places_of(notice))
 
 
 def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:

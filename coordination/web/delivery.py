@@ -1,0 +1,56 @@
+"""How the states and reasons of a delivery are called on screens. Must not know any feature."""
+
+from __future__ import annotations
+
+from coordination.ground.text import Text
+
+# state -> (word, tone of its badge)
+STATES: dict[str, tuple[Text, str]] = {
+    "queued": (Text("排队中", "Queued"), ""),
+    "held": (Text("静默等待", "Held"), ""),
+    "sending": (Text("发送中", "Sending"), "info"),
+    "accepted": (Text("已发出", "Sent"), "info"),
+    "delivered": (Text("已送达", "Delivered"), "ok"),
+    "undelivered": (Text("未送达", "Not delivered"), "bad"),
+    "failed": (Text("发送失败", "Failed"), "bad"),
+    "suppressed": (Text("未发送", "Not sent"), "bad"),
+    "expired": (Text("过期未发", "Expired"), "bad"),
+    "cancelled": (Text("已撤回", "Withdrawn"), ""),
+    "unknown": (Text("核实中", "Being checked"), "need"),
+    "needs_human": (Text("请电话联系", "Please call"), "need"),
+    "skipped": (Text("无法发送", "Cannot be sent"), "bad"),
+}
+
+_REASONS: dict[str, Text] = {
+    "no_phone": Text("没有登记手机号", "no phone is known"),
+    "no_address": Text("没有登记手机号", "no phone is known"),
+    "opted_out": Text("已退订短信", "has opted out of texts"),
+    "no_longer_concerned": Text("与该学生的关系已变更", "no longer concerned with the child"),
+    "left": Text("已离开本区", "has left the district"),
+    "withdrawn": Text("已撤回", "withdrawn by the sender"),
+    "expired": Text("超过有效时间", "no longer useful when its turn came"),
+    "30003": Text("手机关机或无法接通", "the phone is off or unreachable"),
+    "30005": Text("号码不存在", "the number does not exist"),
+    "30006": Text("不是手机号", "not a mobile number"),
+    "30007": Text("被运营商拦截", "blocked by the carrier"),
+    "21211": Text("号码无效", "the number is not valid"),
+    "21614": Text("不是手机号", "not a mobile number"),
+    "21610": Text("已退订短信", "has opted out of texts"),
+}
+
+
+def state_word(state: str) -> Text:
+    """A state in words."""
+    return STATES[state][0] if state in STATES else Text(state, state)
+
+
+def state_tone(state: str) -> str:
+    """The tone of a state's badge."""
+    return STATES[state][1] if state in STATES else ""
+
+
+def reason_word(code: str | None) -> Text | None:
+    """A reason in words; a provider's code that nobody has explained is shown with its number."""
+    if not code:
+        return None
+    return _REASONS.get(code) or Text(f"原因代码 {code}", f"code {code}")
