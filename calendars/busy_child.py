@@ -225,7 +225,7 @@ def _floating_zone(root: Component, zone: ZoneInfo) -> ZoneInfo:
 
 def _instant(moment: date, floating: ZoneInfo) -> datetime:
     if not isinstance(moment, datetime):
-        moment = datetime(moment.year, moment.month, moment.day)
+        moment = datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001 - placed below
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=floating)
     return moment.astimezone(UTC)
@@ -251,7 +251,8 @@ def _label(component: Component) -> str:
 
 
 def _reach(label: str) -> None:
-    print("@", label, file=sys.stderr, flush=True)
+    sys.stderr.write(f"@ {label}\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ from coordination.domain.people.actors import actor_of
 from coordination.domain.people.contacts import phones_of
 from coordination.domain.people.models import (
     Account,
-    ClassGroup,
     Guardianship,
     OneTimeCode,
     Person,
@@ -234,7 +233,7 @@ def tell(story: Story) -> None:
     """The chapters, in order of time."""
     teacher = story.staff("lijing")
     (class_id,) = teacher.class_ids
-    families = _families(story, class_id)
+    families = _families(story)
     story.watch("family of 王小雨", families["first"], "family")
     story.watch("李静 (teacher)", teacher, "teacher")
     story.watch("class 3(2)", teacher, "class", class_id)
@@ -249,7 +248,7 @@ def tell(story: Story) -> None:
     )
 
 
-def _families(story: Story, class_id: int) -> dict[str, Actor]:
+def _families(story: Story) -> dict[str, Actor]:
     with Session(story.engine) as session:
         first = session.scalars(
             select(Guardianship.guardian_id)

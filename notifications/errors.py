@@ -7,21 +7,21 @@ class NotificationError(Exception):
     """Base of every error raised by this library."""
 
 
-class TemplateRefused(NotificationError):  # noqa: N818 - says what happened
+class TemplateRefused(NotificationError):
     """A template names a variable that is not allowed, or a value is missing or unknown."""
 
 
-class ForbiddenMove(NotificationError):  # noqa: N818 - says what happened
+class ForbiddenMove(NotificationError):
     """A message state may not follow the state it is in."""
 
 
-class WorkerNotAlive(NotificationError):  # noqa: N818 - says what happened
+class WorkerNotAlive(NotificationError):
     """The worker does not hold its advisory lock, so nobody could prove that it died."""
 
 
-class ChannelUnknown(NotificationError):  # noqa: N818 - says what happened
+class ChannelUnknown(NotificationError):
     """No channel is registered under this name."""
 
 
-class ChannelMisconfigured(NotificationError):  # noqa: N818 - says what happened
+class ChannelMisconfigured(NotificationError):
     """A channel was asked for without the settings that it needs."""

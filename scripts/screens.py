@@ -77,7 +77,9 @@ def main() -> int:
             web.app.config["PUBLIC_URL"] = url
             logging.getLogger("werkzeug").setLevel(logging.ERROR)
             configure(replace(settings, public_url="https://gm.example.cn"))
-            codes = furnish(Story(create_engine(settings.database_url), settings, Console(quiet=True)))
+            codes = furnish(
+                Story(create_engine(settings.database_url), settings, Console(quiet=True))
+            )
             threading.Thread(target=web.serve_forever, daemon=True).start()
             with sync_playwright() as playwright:
                 browser = playwright.chromium.launch(
@@ -102,7 +104,9 @@ def furnish(story: Story) -> dict[str, str]:
             uow,
             draft_key="screens",
             class_ids=[class_id],
-            title=Text("家长会：12月4日（周五）19:00，阶梯教室", "Parents' meeting, Fri 4 Dec, 19:00"),
+            title=Text(
+                "家长会：12月4日（周五）19:00，阶梯教室", "Parents' meeting, Fri 4 Dec, 19:00"
+            ),
             body=Text(
                 "各位家长：\n本学期家长会将介绍班级情况与下阶段安排，请准时到会，并带上孩子的阅读记录。",
                 "Dear families,\nwe will talk about the class and the weeks ahead. Please be on time "
@@ -125,9 +129,17 @@ def furnish(story: Story) -> dict[str, str]:
         held = session.scalars(select(PracticeSession.id).order_by(PracticeSession.id)).first() or 0
     with story.acting(teacher) as uow:
         bookings.request_booking(
-            uow, resource_id=studio, starts_at=starts, ends_at=starts + timedelta(hours=2),
-            class_id=class_id, children=36, adults=2, purpose="传统工艺课：拉坯与彩绘",
-            needs="1 名轮椅使用者", request_key="screens", zone=ZONE,
+            uow,
+            resource_id=studio,
+            starts_at=starts,
+            ends_at=starts + timedelta(hours=2),
+            class_id=class_id,
+            children=36,
+            adults=2,
+            purpose="传统工艺课：拉坯与彩绘",
+            needs="1 名轮椅使用者",
+            request_key="screens",
+            zone=ZONE,
         )
     with story.acting(teacher) as uow:
         practice.enrol_class(
@@ -151,7 +163,9 @@ def shoot(browser: Browser, url: str, codes: dict[str, str], wanted: set[str]) -
                     continue
                 if who not in pages:
                     context = browser.new_context(
-                        base_url=url, locale=locale, viewport={"width": pixels, "height": HEIGHTS[width]}
+                        base_url=url,
+                        locale=locale,
+                        viewport={"width": pixels, "height": HEIGHTS[width]},
                     )
                     pages[who] = context.new_page()
                     if who and not who.startswith("code:"):

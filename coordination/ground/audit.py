@@ -16,7 +16,7 @@ from sqlalchemy.orm.attributes import get_history
 
 from coordination.ground.orm import Base, Row
 
-_SECRET_MARK = "•"
+_MARK = "•"
 
 
 class AuditEntry(Row, Base):
@@ -38,9 +38,9 @@ class AuditEntry(Row, Base):
 
 def _plain(key: str, value: object) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
-        return _SECRET_MARK if value and key.endswith(("_hash", "password")) else value
+        return _MARK if value and key.endswith(("_hash", "password")) else value
     if isinstance(value, bytes | memoryview):
-        return _SECRET_MARK
+        return _MARK
     if isinstance(value, datetime | date | time):
         return value.isoformat()
     if isinstance(value, Range):
@@ -55,18 +55,14 @@ def _plain(key: str, value: object) -> Any:
 class Trail:
     """Collects what a session flushes and writes it as audit lines."""
 
-    def __init__(
-        self, session: Session, actor_id: int | None, actor: str, now: datetime
-    ) -> None:
+    def __init__(self, session: Session, actor_id: int | None, actor: str, now: datetime) -> None:
         self.session, self.actor_id, self.actor, self.now = (
             session,
             actor_id,
             actor,
             now,
         )
-        self._pending: list[
-            tuple[str, Any, dict[str, Any] | None, dict[str, Any] | None]
-        ] = []
+        self._pending: list[tuple[str, Any, dict[str, Any] | None, dict[str, Any] | None]] = []
         event.listen(session, "before_flush", self._collect)
 
     def close(self) -> None:
@@ -107,9 +103,7 @@ class Trail:
                     for a in inspect(row).mapper.column_attrs
                     if getattr(row, a.key, None) is not None
                 }
-            self.line(
-                action, row.__tablename__, getattr(row, "id", None), before, after
-            )
+            self.line(action, row.__tablename__, getattr(row, "id", None), before, after)
 
     def line(
         self,

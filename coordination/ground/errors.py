@@ -58,9 +58,7 @@ class Conflict(CoordinationError):
     """The state of the world forbids it."""
 
     status, code = 409, "conflict"
-    default = Text(
-        "内容已发生变化，请刷新后重试。", "Something has changed; reload and try again."
-    )
+    default = Text("内容已发生变化，请刷新后重试。", "Something has changed; reload and try again.")
 
 
 class SlotTaken(Conflict):
@@ -97,6 +95,4 @@ class TooMany(CoordinationError):
     """Throttled."""
 
     status, code = 429, "too_many"
-    default = Text(
-        "尝试次数过多，请稍后再试。", "Too many attempts; please try again later."
-    )
+    default = Text("尝试次数过多，请稍后再试。", "Too many attempts; please try again later.")

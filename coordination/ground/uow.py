@@ -76,9 +76,7 @@ class UnitOfWork:
                 self._react(self, self._events.popleft())
                 self.session.flush()
             self.trail.write()
-            changed = bool(
-                self.session.new or self.session.dirty or self.session.deleted
-            )
+            changed = bool(self.session.new or self.session.dirty or self.session.deleted)
             if not self._authorized and (changed or self.session.in_transaction()):
                 raise NobodyAuthorized("this unit of work was never authorized")
             self.session.commit()

@@ -90,8 +90,8 @@ def tell(
 ) -> int:
     """Write one message per phone; returns how many rows are new.
 
-    `params` are shared by all, `own_params` add to them per person id. The same `key`, `subject` and `version` never
-    reaches one phone twice, however often a handler runs.
+    `params` are shared by all, `own_params` add to them per person id. The same `key`, `subject` and
+    `version` never reaches one phone twice, however often a handler runs.
     """
     wanted = list(dict.fromkeys(person_ids))
     if not wanted:

@@ -447,11 +447,7 @@ def remind(uow: UnitOfWork, session_id: int, rule_key: str) -> None:
     tell(
         uow,
         "session_reminder_staff",
-        [
-            p
-            for p in (*_teachers(uow, session_id), *_volunteers(uow, session_id))
-            if p not in told
-        ],
+        [p for p in (*_teachers(uow, session_id), *_volunteers(uow, session_id)) if p not in told],
         {**_params(held, activity), "people": str(count)},
         subject=("session", session_id),
         version=version,

@@ -133,7 +133,7 @@ class PhoneField(StringField):
     def process_formdata(self, valuelist: list[Any]) -> None:
         self.data = clean(half_width(str(valuelist[0]))) if valuelist else self.data
 
-    def pre_validate(self, form: Any) -> None:
+    def pre_validate(self, form: Any) -> None:  # noqa: ARG002 - WTForms gives it
         number = normal_phone(self.data or "")
         if number is None:
             raise StopValidation(
@@ -190,7 +190,7 @@ class Form(FlaskForm):  # type: ignore[misc]
         csrf = False
         locales = False
 
-        def get_translations(self, form: Any) -> Any:
+        def get_translations(self, form: Any) -> Any:  # noqa: ARG002 - WTForms gives it
             from wtforms.i18n import get_translations
 
             return get_translations(["zh"] if language() == "zh" else ["en"])
@@ -217,7 +217,7 @@ def _flat(errors: Any) -> list[Any]:
     return found
 
 
-class attempt:
+class attempt:  # noqa: N801 - reads as `with attempt(form)`
     """Run a use case; a refusal lands in the form (fields and message) instead of an error page.
 
     `done.ok` says whether it went through. Forbidden and NotFound are not the form's business.

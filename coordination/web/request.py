@@ -6,7 +6,7 @@ The only place of the web side that names the session. Must not know any feature
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import cast
 
 from flask import g, has_request_context, request, session
@@ -62,10 +62,9 @@ def chosen_language() -> Language | None:
     """The language this very request asks for, by the form button or by ``?lang=``."""
     asked = request.args.get("lang", "")
     if request.method == "POST":
-        try:
+        # too large a body is refused by the guard; its page still needs a language
+        with suppress(RequestEntityTooLarge):
             asked = request.form.get("_lang", asked)
-        except RequestEntityTooLarge:
-            pass  # refused by the guard; its page still needs a language
     return as_language(asked)
 
 

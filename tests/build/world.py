@@ -94,7 +94,9 @@ def build(session: Session, now: datetime) -> World:
 
     def clazz(key: str, school: int) -> int:
         made = add(
-            ClassGroup(school_id=school, grade=3, name_zh="三（2）班", name_en="Class 3(2)", active=True)
+            ClassGroup(
+                school_id=school, grade=3, name_zh="三（2）班", name_en="Class 3(2)", active=True
+            )
         )
         world.things[key] = made
         return made
@@ -163,7 +165,9 @@ def build(session: Session, now: datetime) -> World:
     )
     world.things["resource"] = resource
     for weekday in range(7):
-        session.add(OpeningRule(resource_id=resource, weekday=weekday, opens="09:00", closes="17:00"))
+        session.add(
+            OpeningRule(resource_id=resource, weekday=weekday, opens="09:00", closes="17:00")
+        )
     start = (now + timedelta(days=10)).replace(hour=2, minute=0, second=0, microsecond=0)
     booking = add(
         Booking(

@@ -28,10 +28,23 @@ from coordination.web.request import SESSION_KEY
 from tests.build import world as worlds
 
 VERDICTS = Path(__file__).with_name("verdicts.txt")
-ROLES = (
-    "anonymous guardian guardian_b restricted former teacher teacher_b school_admin "
-    "school_admin_b district_admin coordinator data_officer partner partner_b volunteer"
-).split()
+ROLES = [
+    "anonymous",
+    "guardian",
+    "guardian_b",
+    "restricted",
+    "former",
+    "teacher",
+    "teacher_b",
+    "school_admin",
+    "school_admin_b",
+    "district_admin",
+    "coordinator",
+    "data_officer",
+    "partner",
+    "partner_b",
+    "volunteer",
+]
 METHODS = ("GET", "POST")
 
 ARGUMENTS = {
@@ -79,7 +92,9 @@ def verdict(status: int, location: str) -> str:
     """The letter of an answer."""
     if status in (302, 303) and "/sign-in" in location:
         return "S"
-    return {403: "F", 401: "F", 404: "N", 410: "G", 429: "T"}.get(status, "O" if status < 500 else "!")
+    return {403: "F", 401: "F", 404: "N", 410: "G", 429: "T"}.get(
+        status, "O" if status < 500 else "!"
+    )
 
 
 def rules_of(app: Flask) -> list[tuple[str, Rule]]:
@@ -146,8 +161,11 @@ def measured(app: Flask, engine: Engine, request: pytest.FixtureRequest) -> dict
     if request.config.getoption("--propose"):
         width = max(map(len, rows))
         lines = [f"{route:{width}} | {letters}" for route, letters in rows.items()]
-        head = ["# Who gets what. O open, S sent to sign in, F forbidden, N not found, G gone.",
-                "# " + " ".join(ROLES), ""]
+        head = [
+            "# Who gets what. O open, S sent to sign in, F forbidden, N not found, G gone.",
+            "# " + " ".join(ROLES),
+            "",
+        ]
         VERDICTS.write_text("\n".join([*head, *lines]) + "\n", encoding="utf-8")
     return rows
 

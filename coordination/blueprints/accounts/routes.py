@@ -148,7 +148,6 @@ def account() -> ResponseReturnValue:
                     uow,
                     old=form.old.data or "",
                     new=form.password.data or "",
-                    address=_address(),
                 )
             if token is None:
                 raise Invalid(

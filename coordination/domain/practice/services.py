@@ -45,7 +45,7 @@ OPEN = ("planned", "open", "closed", "ready")
 def plan_activity(
     uow: UnitOfWork,
     *,
-    type: str,  # noqa: A002 - the field's own word
+    type: str,
     title: Text,
     purpose: Text,
     bring: Text,
