@@ -216,7 +216,7 @@ def sign_out_everywhere(uow: UnitOfWork) -> None:
         held.revoked_at = uow.now
 
 
-def change_password(uow: UnitOfWork, *, old: str, new: str, address: str) -> str | None:
+def change_password(uow: UnitOfWork, *, old: str, new: str) -> str | None:
     """Replace the actor's password, end the other sessions; the secret of a fresh one, or None."""
     uow.authorize(Action.LANGUAGE_CHOOSE, Scope(person=uow.actor.person_id))
     if not admit(
