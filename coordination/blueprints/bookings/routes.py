@@ -100,6 +100,18 @@ def _show_slot(form: RequestForm | MoveForm, slot: Slot) -> None:
     form.minutes.data = int(slot.length.total_seconds() // 60)
 
 
+def _use(form: RequestForm | MoveForm) -> bool:
+    """Take over one of the free times that were offered, if its button was pressed."""
+    chosen = _moment(request.form.get("use", ""))
+    if chosen is None:
+        return False
+    local = when.local(chosen)
+    form.day.data, form.starts.data = local.date(), local.time()
+    # else the page would show again what was typed first
+    form.day.raw_data, form.starts.raw_data = [f"{local:%Y-%m-%d}"], [f"{local:%H:%M}"]
+    return True
+
+
 def _moment(typed: str) -> datetime | None:
     """A moment from the address: ``+`` may have become a blank on the way."""
     try:
@@ -269,9 +281,7 @@ def book(resource_id: int) -> ResponseReturnValue:
     if request.method == "GET":
         _prefill(form, resource)
     _offer_lengths(form, resource)
-    if used := _moment(request.form.get("use", "")):
-        local = when.local(used)  # one of the free times that were offered
-        form.day.data, form.starts.data = local.date(), local.time()
+    used = _use(form)
     step = request.form.get("step", "") or ("check" if used else "")
     slot = None
     if form.validate_on_submit() and step != "edit":
@@ -484,9 +494,7 @@ def move(booking_id: int) -> ResponseReturnValue:
     if request.method == "GET":
         _show_slot(form, line.slots[0])
     _offer_lengths(form, line.resource)
-    if used := _moment(request.form.get("use", "")):
-        local = when.local(used)
-        form.day.data, form.starts.data = local.date(), local.time()
+    used = _use(form)
     slot = _slot_of(form) if form.validate_on_submit() else None
     if slot is not None and not used:
         with attempt(form) as done, unit_of_work() as uow:

@@ -123,7 +123,14 @@ def test_a_clash_keeps_the_form_and_offers_other_times_and_venues(as_: Open, sta
     assert offered is not None
     chosen = teacher.post(path, use=html.unescape(offered[1]), **fields(stage, page))
     assert chosen.status_code == 200
-    assert "核对预约" in chosen.get_data(as_text=True)
+    checked = chosen.get_data(as_text=True)
+    assert "核对预约" in checked
+    assert 'name="starts" value="14:00"' not in checked
+    sent = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', checked))
+    sent.pop("csrf_token")
+    sent = {k: html.unescape(v) for k, v in sent.items()}
+    assert teacher.post(path, step="send", **sent).status_code == 303
+    page = teacher.get(path).get_data(as_text=True)
     english = teacher.client.post(
         f"{path}?lang=en", data={"csrf_token": teacher.token, **fields(stage, page)}
     ).get_data(as_text=True)
