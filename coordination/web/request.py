@@ -14,7 +14,9 @@ from sqlalchemy import text as sql
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from coordination.authz.actions import Action
 from coordination.authz.actor import ANONYMOUS, Actor
+from coordination.authz.policy import refuse_unless_allowed
 from coordination.domain.people.accounts import actor_of_session
 from coordination.ground import clock
 from coordination.ground.text import LANGUAGES, Language
@@ -85,6 +87,11 @@ def _language() -> Language:
         return actor.language
     best = request.accept_languages.best_match(["zh-CN", "zh", "en"], default="zh")
     return "en" if best == "en" else "zh"
+
+
+def require(action: Action, thing: object = None) -> None:
+    """Refuse (Forbidden) before a page is shown whose use case would refuse anyway."""
+    refuse_unless_allowed(current_actor(), action, thing)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from coordination.ground.text import Text, mask_name
 from coordination.web import when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
-from coordination.web.request import current_actor, language, reading, unit_of_work
+from coordination.web.request import current_actor, language, reading, require, unit_of_work
 from coordination.web.say import say
 from coordination.web.waiting import Waiting, waits_for_staff
 
@@ -93,6 +93,7 @@ def index() -> ResponseReturnValue:
 @guard(Access.STAFF)
 def plan() -> ResponseReturnValue:
     """Plan an activity."""
+    require(Action.ACTIVITY_PLAN)
     form = ActivityForm()
     with reading() as held:
         bases = queries.bases(held)
@@ -119,6 +120,7 @@ def plan() -> ResponseReturnValue:
 @guard(Access.STAFF)
 def add_session(activity_id: int) -> ResponseReturnValue:
     """Add a session; it takes sign-ups at once."""
+    require(Action.ACTIVITY_PLAN)
     form = SessionForm()
     with reading() as held:
         activity = queries.activity_of(held, current_actor(), activity_id)
@@ -168,12 +170,13 @@ def show(session_id: int) -> ResponseReturnValue:
     actor = current_actor()
     with reading() as held:
         line = queries.session_of(held, actor, session_id)
-        classes = queries.classes_in(held, session_id)
+        everybody = queries.classes_in(held, session_id)
+        classes = [c for c in everybody if queries.may_see_class(actor, line, c)]
         counts = queries.consent_counts(held, session_id)
         children = queries.children_in(held, actor, session_id)
         shifts = shifts_of_session(held, session_id)
         enrollable = queries.classes_to_enrol(held, actor)
-    taken = {c.group.id for c in classes}
+    taken = {c.group.id for c in everybody}
     school_side = actor.roles & {Role.DISTRICT_ADMIN, Role.COORDINATOR} or children
     return render_template(
         "practice/show.html",
@@ -252,6 +255,7 @@ def _chosen(form: EnrolForm, groups: list[ClassGroup]) -> ClassGroup | None:
 @guard(Access.STAFF)
 def move(session_id: int) -> ResponseReturnValue:
     """Other times; says first, in numbers, who will be told."""
+    require(Action.ACTIVITY_PLAN)
     form = MoveForm()
     with reading() as held:
         line = queries.session_of(held, current_actor(), session_id)
@@ -281,6 +285,7 @@ def move(session_id: int) -> ResponseReturnValue:
 @guard(Access.STAFF)
 def cancel(session_id: int) -> ResponseReturnValue:
     """Cancel; says first, in numbers, who will be told."""
+    require(Action.ACTIVITY_PLAN)
     form = CancelForm()
     with reading() as held:
         line = queries.session_of(held, current_actor(), session_id)

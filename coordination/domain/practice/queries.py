@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
+from coordination.authz.policy import allowed
 from coordination.authz.visibility import visible, where_visible
 from coordination.domain.consents import services as consents
 from coordination.domain.consents.models import ConsentRequest
@@ -25,7 +26,7 @@ from coordination.domain.practice.models import (
     PracticeSession,
 )
 from coordination.ground import clock
-from coordination.ground.actor import Actor
+from coordination.ground.actor import Actor, Role
 from coordination.ground.errors import NotFound
 
 
@@ -126,7 +127,9 @@ def session_of(session: Session, actor: Actor, session_id: int) -> SessionLine:
             PracticeSession.id == session_id, where_visible(Activity, actor, Action.ACTIVITY_READ)
         )
     ).one_or_none()
-    if row is None:
+    bases = actor.orgs(Role.PARTNER_STAFF)
+    # a partner who is nothing else sees the sessions of its own base only
+    if row is None or (bases and actor.orgs() == bases and row[0].base_id not in bases):
         raise NotFound()
     waiting = session.scalar(
         select(func.count())
@@ -134,6 +137,15 @@ def session_of(session: Session, actor: Actor, session_id: int) -> SessionLine:
         .where(Enrolment.session_id == session_id, Enrolment.state == "waiting")
     )
     return SessionLine(row[0], row[1], row[2], waiting or 0)
+
+
+def may_see_class(actor: Actor, line: SessionLine, row: ClassLine) -> bool:
+    """Numbers and needs of a class: for its own school, the planners, and the base that hosts it."""
+    return (
+        allowed(actor, Action.ACTIVITY_PLAN)
+        or allowed(actor, Action.ENROLMENT_READ, row.enrolment)
+        or line.session.base_id in actor.orgs(Role.PARTNER_STAFF)
+    )
 
 
 def activity_of(session: Session, actor: Actor, activity_id: int) -> Activity:

@@ -13,7 +13,7 @@ from coordination.authz.visibility import where_visible
 from coordination.domain.people.models import Person
 from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
-from coordination.domain.volunteering.services import HELD
+from coordination.domain.volunteering.services import HELD, is_held_back
 from coordination.ground.actor import Actor
 
 
@@ -28,7 +28,9 @@ class ShiftLine:
 
 
 def shifts_ahead(session: Session, actor: Actor, now: datetime) -> list[ShiftLine]:
-    """Open shifts to come, soonest first."""
+    """Open shifts to come, soonest first; none for somebody a custody limit keeps away."""
+    if is_held_back(session, actor.person_id, now.date()):
+        return []
     rows = session.execute(
         select(ShiftNeed, PracticeSession, Activity)
         .join(PracticeSession, PracticeSession.id == ShiftNeed.session_id)

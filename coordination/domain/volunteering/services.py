@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from datetime import date
+
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
+from coordination.domain.people.models import Guardianship
 from coordination.domain.practice.models import PracticeSession
 from coordination.domain.volunteering.events import ShiftLeft, ShiftTaken
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
@@ -49,12 +53,28 @@ def open_shift(
     return need
 
 
+def is_held_back(session: Session, person_id: int | None, today: date) -> bool:
+    """Whether a custody limit (B9) keeps this person away from where children are."""
+    return (
+        session.scalar(
+            select(Guardianship.id).where(
+                Guardianship.guardian_id == person_id,
+                Guardianship.no_disclosure.is_(True),
+                or_(Guardianship.ends_on.is_(None), Guardianship.ends_on >= today),
+            )
+        )
+        is not None
+    )
+
+
 def take_shift(uow: UnitOfWork, *, need_id: int) -> ShiftAssignment:
     """The actor signs up; Full when the last place has gone, Conflict on a clash of shifts."""
     person = uow.actor.person_id
     uow.authorize(Action.SHIFT_TAKE, Scope(person=person))
     if person is None:
         raise Forbidden()
+    if is_held_back(uow.session, person, uow.now.date()):
+        raise NotFound()  # as if there were no such shift: the limit itself is not to be told
     known = uow.session.scalar(
         select(ShiftAssignment)
         .where(ShiftAssignment.need_id == need_id, ShiftAssignment.person_id == person)
