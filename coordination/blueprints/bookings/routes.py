@@ -179,15 +179,20 @@ class Cell:
 def show(resource_id: int) -> ResponseReturnValue:
     """One resource: its facts, its rules before anything is chosen, its week."""
     actor, today = current_actor(), when.today()
-    asked = max(_date_of("day") or today, today)
-    first = asked - timedelta(days=asked.weekday())
+    asked = _date_of("day")
+    monday = max(asked or today, today)
+    monday -= timedelta(days=monday.weekday())
     with reading() as held:
         resource, owner = queries.resource_of(held, actor, resource_id)
         minutes = _number_of("minutes", 1, resource.max_minutes) or _usual_minutes(resource)
         hours = queries.hours_of(held, resource_id)
         days = queries.days_of(
-            held, resource, first, 7, minutes=minutes, now=clock.now(), zone=when.zone()
+            held, resource, monday, 14, minutes=minutes, now=clock.now(), zone=when.zone()
         )
+    # nobody wants to land on a day with nothing to choose from
+    chosen = max(asked, today) if asked else next((d.day for d in days if d.free), today)
+    first = chosen - timedelta(days=chosen.weekday())
+    days = [d for d in days if first <= d.day < first + timedelta(days=7)]
     may_book = _may_book(actor) and resource.publish_state == "published"
     return render_template(
         "bookings/show.html",
@@ -195,7 +200,7 @@ def show(resource_id: int) -> ResponseReturnValue:
         owner=owner,
         hours=hours,
         days=days,
-        chosen=next(d for d in days if d.day == asked),
+        chosen=next(d for d in days if d.day == chosen),
         rows=_rows(resource, days, minutes, may_book),
         first=first,
         earlier=max(first - timedelta(days=7), today) if first > today else None,

@@ -9,7 +9,7 @@ from datetime import date, datetime, time, timedelta
 from math import cos, radians
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Float, and_, func, literal, null, or_, select
+from sqlalchemy import ColumnElement, Float, and_, case, func, literal, null, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from calendars.workdays import DayKind
@@ -256,8 +256,13 @@ def nearest_free(
     if minutes <= 0:
         return []
     days = days_of(session, resource, first, 15, minutes=minutes, now=now, zone=zone)
-    free = [s for day in days for s in day.free]
-    return sorted(sorted(free, key=lambda s: abs(s.starts_at - slot.starts_at))[:SHOWN_SLOTS])
+    kept: list[Slot] = []
+    for one in sorted(
+        (s for day in days for s in day.free), key=lambda s: abs(s.starts_at - slot.starts_at)
+    ):
+        if len(kept) < SHOWN_SLOTS and not any(one.overlaps(k) for k in kept):
+            kept.append(one)
+    return sorted(kept)
 
 
 def clashes_with(
@@ -415,7 +420,11 @@ def _distance(home: Organisation | None) -> ColumnElement[float | None]:
     ) * func.cos(func.radians(Resource.lat)) * func.pow(
         func.sin(func.radians(Resource.lng - lng) / 2), 2
     )
-    return 2 * _EARTH_KM * func.asin(func.sqrt(func.least(1.0, half)))
+    # LEAST passes over NULL: what stands nowhere would be on the far side of the earth
+    return case(
+        (half.is_not(None), 2 * _EARTH_KM * func.asin(func.sqrt(func.least(1.0, half)))),
+        else_=null(),
+    )
 
 
 def _box(home: Organisation, km: float) -> ColumnElement[bool]:
