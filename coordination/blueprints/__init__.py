@@ -12,10 +12,12 @@ from flask import Blueprint
 
 BLUEPRINTS: tuple[tuple[str, str], ...] = (
     # name            whom it serves
-    ("home", "everybody: front page, short codes; staff: today; guardians: /family"),
+    ("home", "everybody: front page, short codes; staff: today"),
     ("accounts", "everybody: sign-in; signed-in persons: their account"),
+    ("admin", "district administration and data officers: /admin"),
     ("bookings", "staff: /venues, search and book; partners: their inbox and calendar"),
     ("communication", "staff: /notices; guardians by code or signed in: their own copy"),
+    ("family", "guardians: /family, what waits and what is coming"),
     ("feeds", "signed-in persons: /calendars; calendar clients with a secret: /c/<token>.ics"),
     ("practice", "staff and bases: /activities; guardians: their children's"),
     ("consents", "guardians by code or signed in: /consents"),

@@ -18,6 +18,9 @@ STATES: dict[str, tuple[Text, str]] = {
     "cancelled": (Text("已撤回", "Withdrawn"), ""),
     "unknown": (Text("核实中", "Being checked"), "need"),
     "needs_human": (Text("请电话联系", "Please call"), "need"),
+    "intent": (Text("开始发送", "Being sent"), "info"),
+    "refused": (Text("通道拒收", "Refused by the carrier"), "bad"),
+    "not_taken": (Text("通道没有收到，将重试", "Not taken; it is tried again"), ""),
     "skipped": (Text("无法发送", "Cannot be sent"), "bad"),
 }
 

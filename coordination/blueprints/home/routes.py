@@ -1,4 +1,4 @@
-"""Front page, today's work, the family's page, and where a short code leads."""
+"""Front page, today's work, and where a short code leads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from flask.typing import ResponseReturnValue
 
 from coordination.blueprints.home.forms import OpenCode
 from coordination.domain.people.accounts import admit_code_guess
-from coordination.domain.people.family import children_of
 from coordination.domain.people.links import open_code
 from coordination.ground import clock
 from coordination.ground.crypto import normal_code
@@ -19,8 +18,7 @@ from coordination.web.guards import Access, guard, is_staff
 from coordination.web.navigation import staff_navigation
 from coordination.web.opening import endpoint_for
 from coordination.web.request import current_actor, reading, unit_of_work
-from coordination.web.waiting import waiting_for_family, waiting_for_staff
-from coordination.web.when import today
+from coordination.web.waiting import waiting_for_staff
 
 bp = Blueprint("home", __name__)
 
@@ -38,7 +36,7 @@ def index() -> ResponseReturnValue:
                 waiting = waiting_for_staff(session, actor, clock.now())
             tasks = [entry for entry, _ in staff_navigation() if entry.endpoint != "home.index"]
             return render_template("home/today.html", waiting=waiting, tasks=tasks)
-        return redirect(url_for("home.family" if actor.is_guardian else "home.after_sign_in"))
+        return redirect(url_for("family.index" if actor.is_guardian else "home.after_sign_in"))
     form = OpenCode()
     if form.validate_on_submit():
         with attempt(form):
@@ -77,21 +75,10 @@ class _Unknown(CoordinationError):
     status = 404
 
 
-@bp.get("/family")
-@guard(Access.GUARDIAN)
-def family() -> ResponseReturnValue:
-    """What waits for a guardian, and the ways on."""
-    actor = current_actor()
-    with reading() as session:
-        waiting = waiting_for_family(session, actor, clock.now())
-        children = children_of(session, actor, today())
-    return render_template("home/family.html", waiting=waiting, children=children)
-
-
 @bp.get("/welcome")
 @guard(Access.SIGNED_IN)
 def after_sign_in() -> ResponseReturnValue:
     """The first page after signing in, for whoever has no staff page."""
     if current_actor().is_guardian:
-        return redirect(url_for("home.family"))
+        return redirect(url_for("family.index"))
     return render_template("home/welcome.html")

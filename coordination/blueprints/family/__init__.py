@@ -1,0 +1,1 @@
+"""The family's home: what waits, what is coming, over all children."""

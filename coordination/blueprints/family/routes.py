@@ -1,0 +1,79 @@
+"""The guardian's home: to-dos, what is coming and the latest notices, of one child or of all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
+
+from coordination.domain.agenda import feeds
+from coordination.domain.agenda.models import CalendarEntry
+from coordination.domain.communication import queries
+from coordination.domain.people.family import OwnChild, children_of
+from coordination.ground import clock
+from coordination.ground.text import Text
+from coordination.web.guards import Access, guard
+from coordination.web.request import current_actor, reading
+from coordination.web.waiting import waiting_for_family
+from coordination.web.when import today
+
+bp = Blueprint("family", __name__)
+
+AHEAD = timedelta(days=60)
+NOTICES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """An entry of the calendar as the family sees it."""
+
+    starts_at: datetime
+    ends_at: datetime
+    title: Text
+    place: Text
+    cancelled: bool
+    tentative: bool
+
+
+@bp.get("/family")
+@guard(Access.GUARDIAN)
+def index() -> ResponseReturnValue:
+    """Everything of the family; `?child=` shows one child."""
+    actor, now = current_actor(), clock.now()
+    with reading() as held:
+        children = children_of(held, actor, today())
+        chosen = _chosen(children)
+        waiting = waiting_for_family(held, actor, now)
+        ids = [chosen.id] if chosen else sorted(actor.child_ids)
+        audiences = feeds.family_audiences(held, ids, None if chosen else actor.person_id, today())
+        entries = feeds.entries_between(held, tuple(audiences), now, now + AHEAD)
+        inbox = queries.inbox_of(held, actor)
+    if chosen:
+        waiting = [w for w in waiting if not w.child_ids or chosen.id in w.child_ids]
+        inbox = [line for line in inbox if chosen.id in line.child_ids]
+    return render_template(
+        "family/index.html",
+        waiting=waiting,
+        children=children,
+        chosen=chosen,
+        coming=[_coming(e) for e in entries],
+        inbox=inbox[:NOTICES],
+    )
+
+
+def _chosen(children: list[OwnChild]) -> OwnChild | None:
+    asked = request.args.get("child", "")
+    return next((c for c in children if str(c.id) == asked), None)
+
+
+def _coming(entry: CalendarEntry) -> Coming:
+    return Coming(
+        entry.starts_at,
+        entry.ends_at,
+        Text(entry.summary_zh, entry.summary_en),
+        Text(entry.location_zh, entry.location_en),
+        entry.status == "cancelled",
+        entry.status == "tentative",
+    )

@@ -1,0 +1,1 @@
+"""What the district looks at to answer for what happened."""

@@ -1,0 +1,221 @@
+"""Why somebody did, or did not, get a message: their messages, each one's way, and what was skipped.
+
+Never shows what a message said: its short code would open the family's page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from coordination.authz.actions import Action
+from coordination.authz.policy import refuse_unless_allowed
+from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.people.contacts import masks_of
+from coordination.domain.people.models import Guardianship, Organisation, Person
+from coordination.domain.people.recipients import is_told
+from coordination.ground.actor import Actor
+from coordination.ground.errors import NotFound
+from coordination.ground.text import Text, mask_name
+from notifications import outbox
+from notifications.models import OutboxMessage
+
+FOUND = 30
+SHOWN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPerson:
+    """Somebody whose name matches."""
+
+    id: int
+    name: str
+    school: Text | None
+    phone: str | None
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLine:
+    """One message of a person, without its text."""
+
+    id: int
+    template_key: str
+    subject_type: str
+    subject_id: int
+    state: str
+    reason: str | None
+    address_mask: str | None
+    language: str
+    created_at: datetime
+    next_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A notice that reached the person by another's phone, or not at all, and why."""
+
+    notice_id: int
+    title: Text
+    sent_at: datetime | None
+    reason: str | None
+    via: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bond:
+    """One guardianship and whether messages follow it today."""
+
+    child: str
+    relation: str
+    told: bool
+    reason: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """Everything about the messages of one person."""
+
+    person: FoundPerson
+    messages: tuple[MessageLine, ...]
+    unsent: tuple[Unsent, ...]
+    bonds: tuple[Bond, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """One message step by step."""
+
+    message: MessageLine
+    person: FoundPerson
+    steps: tuple[outbox.TraceLine, ...]
+
+
+def people_called(session: Session, actor: Actor, name: str) -> list[FoundPerson]:
+    """Adults whose name (or number in the register) is the one asked for; names are shown masked."""
+    refuse_unless_allowed(actor, Action.AUDIT_READ)
+    wanted = name.strip()
+    if not wanted:
+        return []
+    matches = Person.name.startswith(wanted, autoescape=True)
+    if wanted.isascii() and wanted.isdigit() and len(wanted) < 18:
+        matches = or_(matches, Person.id == int(wanted))
+    rows = session.execute(
+        select(Person, Organisation)
+        .outerjoin(Organisation, Organisation.id == Person.school_id)
+        .where(matches, Person.is_student.is_(False))
+        .order_by(Person.name, Person.id)
+        .limit(FOUND)
+    ).all()
+    masks = masks_of(session, [p.id for p, _ in rows])
+    return [_person(p, o, masks.get(p.id)) for p, o in rows]
+
+
+def story_of(session: Session, actor: Actor, person_id: int, today: date) -> Story:
+    """A person's newest messages, what was not sent to them, and what follows from custody."""
+    refuse_unless_allowed(actor, Action.AUDIT_READ)
+    person = _one(session, person_id)
+    messages = session.scalars(
+        select(OutboxMessage)
+        .where(OutboxMessage.recipient_id == person_id)
+        .order_by(OutboxMessage.created_at.desc(), OutboxMessage.id.desc())
+        .limit(SHOWN)
+    ).all()
+    via = select(Person.id, Person.name).subquery()
+    unsent = session.execute(
+        select(Notice, NoticeRecipient, via.c.name)
+        .join(NoticeRecipient, NoticeRecipient.notice_id == Notice.id)
+        .outerjoin(via, via.c.id == NoticeRecipient.told_via_id)
+        .where(
+            NoticeRecipient.guardian_id == person_id,
+            func.coalesce(NoticeRecipient.told_via_id, 0) != person_id,
+        )
+        .order_by(Notice.id.desc())
+        .limit(SHOWN)
+    )
+    bonds = session.execute(
+        select(Guardianship, Person.name, is_told(today))
+        .join(Person, Person.id == Guardianship.child_id)
+        .where(Guardianship.guardian_id == person_id)
+        .order_by(Guardianship.id)
+    )
+    return Story(
+        person=person,
+        messages=tuple(_line(m) for m in messages),
+        unsent=tuple(
+            Unsent(
+                n.id,
+                Text(n.title_zh, n.title_en),
+                n.sent_at,
+                r.skip_reason,
+                mask_name(name) if name else None,
+            )
+            for n, r, name in unsent
+        ),
+        bonds=tuple(
+            Bond(mask_name(name), g.relation, told, None if told else _why_not(g, today))
+            for g, name, told in bonds
+        ),
+    )
+
+
+def journey_of(session: Session, actor: Actor, message_id: int) -> Journey:
+    """What happened to one message, oldest step first."""
+    refuse_unless_allowed(actor, Action.AUDIT_READ)
+    message = session.get(OutboxMessage, message_id)
+    if message is None:
+        raise NotFound()
+    return Journey(
+        _line(message),
+        _one(session, message.recipient_id),
+        tuple(outbox.trace(session, message_id)),
+    )
+
+
+def _why_not(bond: Guardianship, today: date) -> Text:
+    if bond.no_disclosure:
+        return Text("标记为“不得透露”", "marked “do not disclose”")
+    if bond.ends_on is not None and bond.ends_on < today:
+        return Text("监护关系已结束", "the guardianship has ended")
+    if bond.starts_on > today:
+        return Text("监护关系尚未开始", "the guardianship has not begun")
+    return Text("登记为不接收通知", "registered as not receiving messages")
+
+
+def _one(session: Session, person_id: int) -> FoundPerson:
+    row = session.execute(
+        select(Person, Organisation)
+        .outerjoin(Organisation, Organisation.id == Person.school_id)
+        .where(Person.id == person_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound()
+    return _person(row[0], row[1], masks_of(session, [person_id]).get(person_id))
+
+
+def _person(person: Person, school: Organisation | None, phone: str | None) -> FoundPerson:
+    return FoundPerson(
+        person.id,
+        mask_name(person.name),
+        Text(school.name_zh, school.name_en) if school else None,
+        phone,
+        person.status,
+    )
+
+
+def _line(row: OutboxMessage) -> MessageLine:
+    return MessageLine(
+        id=row.id,
+        template_key=row.template_key,
+        subject_type=row.subject_type,
+        subject_id=row.subject_id,
+        state=row.state,
+        reason=row.reason_code,
+        address_mask=row.address_mask,
+        language=row.language,
+        created_at=row.created_at,
+        next_at=row.next_at,
+    )
