@@ -36,7 +36,6 @@ POLICY: dict[Action, Rule] = {
     Action.ACCOUNT_SIGN_IN: ANYONE,
     Action.ACTIVITY_PLAN: DISTRICT,
     Action.ACTIVITY_READ: SIGNED_IN,
-    Action.AGENDA_READ: DISTRICT | _SCHOOL | IN_CLASS | OF_CHILD | ONESELF | _PARTNER,
     Action.ATTENDANCE_TAKE: DISTRICT | _SCHOOL | IN_CLASS,
     Action.AUDIT_READ: holding(Role.DISTRICT_ADMIN, Role.DATA_OFFICER),
     Action.BOOKING_DECIDE: _PARTNER,
@@ -46,7 +45,6 @@ POLICY: dict[Action, Rule] = {
     Action.BOOKING_WITHDRAW: _SCHOOL | IN_CLASS | DISTRICT,
     Action.CLASS_READ: DISTRICT | _SCHOOL | IN_CLASS,
     Action.CONSENT_ANSWER: OF_CHILD,
-    Action.CONSENT_READ: DISTRICT | _SCHOOL | IN_CLASS | OF_CHILD,
     Action.ENROLMENT_CLASS: _SCHOOL | IN_CLASS,
     Action.ENROLMENT_READ: DISTRICT | _SCHOOL | IN_CLASS | OF_CHILD,
     Action.FEED_FETCH: ANYONE,  # whoever holds the secret; what it shows follows its owner
