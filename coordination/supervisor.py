@@ -231,12 +231,17 @@ def _welcome(settings: Settings) -> None:
     data = settings.instance_dir.resolve()
     print(f"\n  家校社协同 · Coordination is ready at {settings.public_url}\n")
     if not settings.production:
-        from coordination.seed.demo import demo_people
+        from coordination.seed.demo import demo_parents, demo_people
 
         print("  Sign in at /sign-in (staff and partners):")
         for login, password, role in demo_people():
             print(f"    {login:14} {password:22} {_both(role)}")
-        print("  Parents sign in at /sign-in/phone with a phone of the simulator and a code.")
+        print("  Parents sign in at /sign-in/phone; the code arrives in the simulator:")
+        engine = create_engine(settings.database_url)
+        with Session(engine) as session:
+            for phone, what in demo_parents(session):
+                print(f"    {phone.removeprefix('+86'):14} {_both(what)}")
+        engine.dispose()
     if settings.sms_channel == "console":
         print(f"  No text leaves this machine: see the phones at {settings.public_url}/simulator")
     print(f"  Data: {data}   Stop: Ctrl-C\n", flush=True)

@@ -171,6 +171,14 @@ def erase_old_texts(beat: Beat) -> None:
         erase_bodies(session, older_than_days=KEEP_BODIES_DAYS, now=beat.now)
 
 
+def forget_expired(beat: Beat) -> None:
+    """Delete expired sign-in codes, sessions and counters."""
+    from coordination.domain.people.accounts import forget_expired as forget
+
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        forget(uow)
+
+
 def heartbeat(beat: Beat) -> None:
     """Let `/readyz` see that the clock goes."""
     with Session(beat.engine) as session, session.begin():
@@ -183,6 +191,7 @@ TICKS = (
     Tick("send due reminders", 10, send_reminders),
     Tick("expire holds", 60, expire_holds),
     Tick("erase old texts", 3600, erase_old_texts),
+    Tick("forget expired sign-ins", 3600, forget_expired),
 )
 
 

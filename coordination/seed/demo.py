@@ -11,6 +11,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from pypinyin import lazy_pinyin
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.domain.bookings.models import OpeningRule, Resource
@@ -234,6 +235,33 @@ ORGANISATIONS = (
 def demo_people() -> list[tuple[str, str, Text]]:
     """Login, password and role of everybody who can sign in."""
     return [(login, PASSWORD, role) for login, *_, role in STAFF]
+
+
+def demo_parents(session: Session) -> list[tuple[str, Text]]:
+    """Phone and description of two parents to try; empty once the demo children are gone."""
+    first = (
+        (
+            TOLD[0],
+            Text(
+                "王小雨的家长，家里另有一个孩子在三（1）班",
+                "a parent of 王小雨 and of a child in 3(1)",
+            ),
+        ),
+        (TOLD[1], Text("使用英文的家长", "a parent who reads English")),
+    )
+    found = []
+    for child, what in first:
+        guardian = session.scalar(
+            select(Guardianship.guardian_id)
+            .join(Person, Person.id == Guardianship.child_id)
+            .where(Person.name == child, Guardianship.ends_on.is_(None))
+            .order_by(Guardianship.contact_order, Guardianship.id)
+            .limit(1)
+        )
+        phone = contacts.phones_of(session, [guardian]).get(guardian) if guardian else None
+        if phone:
+            found.append((phone, what))
+    return found
 
 
 def load_demo(session: Session, now: datetime) -> None:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
@@ -34,7 +34,7 @@ from coordination.ground.actor import Actor
 from coordination.ground.errors import Invalid, TooMany
 from coordination.ground.phones import normal_phone
 from coordination.ground.text import Language, Text, clean, half_width
-from coordination.ground.throttle import admit, forgive
+from coordination.ground.throttle import admit, forgive, sweep
 from coordination.ground.uow import UnitOfWork
 
 PASSWORD_SESSION = timedelta(hours=12)
@@ -214,6 +214,17 @@ def sign_out_everywhere(uow: UnitOfWork) -> None:
         )
     ):
         held.revoked_at = uow.now
+
+
+def forget_expired(uow: UnitOfWork) -> None:
+    """Delete what has no use any more: old codes, ended sessions, counters of tries."""
+    uow.authorize(Action.SYSTEM_RUN)
+    for statement in (
+        delete(OneTimeCode).where(OneTimeCode.expires_at < uow.now - _DAY),
+        delete(AccountSession).where(AccountSession.expires_at < uow.now - _DAY),
+    ):
+        uow.session.execute(statement)
+    sweep(uow.session, older_than=uow.now - 2 * _DAY)
 
 
 def change_password(uow: UnitOfWork, *, old: str, new: str) -> str | None:
