@@ -26,7 +26,7 @@ class NoticeForm(Form):
     level = RadioField(
         both("需要家长做什么", "What families should do"),
         choices=[
-            ("confirm", both("点“确认收到”", "Press “confirm”")),
+            ("confirm", both("点“确认收到”", "Press 'confirm'")),
             ("info", both("阅读即可", "Just read it")),
         ],
         default="confirm",

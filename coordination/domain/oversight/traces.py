@@ -177,7 +177,7 @@ def journey_of(session: Session, actor: Actor, message_id: int) -> Journey:
 
 def _why_not(bond: Guardianship, today: date) -> Text:
     if bond.no_disclosure:
-        return Text("标记为“不得透露”", "marked “do not disclose”")
+        return Text("标记为“不得透露”", "marked 'do not disclose'")
     if bond.ends_on is not None and bond.ends_on < today:
         return Text("监护关系已结束", "the guardianship has ended")
     if bond.starts_on > today:
