@@ -6,6 +6,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
 from coordination.domain.oversight import audits, traces
+from coordination.domain.oversight.wording import table_word
 from coordination.ground.text import Text
 from coordination.web import delivery
 from coordination.web.guards import Access, guard
@@ -74,6 +75,7 @@ def audit() -> ResponseReturnValue:
         row=_number("row"),
         person=_number("person"),
         actions=ACTIONS,
+        word=table_word,
     )
 
 

@@ -1,0 +1,47 @@
+"""What the tables of the audit trail are called on screens. Knows nothing else of them."""
+
+from __future__ import annotations
+
+from coordination.ground.text import Text
+
+_ZH = {
+    "access_code": "短码",
+    "account": "账号",
+    "account_session": "登录会话",
+    "activity": "活动",
+    "attendance": "考勤",
+    "booking": "预约",
+    "booking_occurrence": "预约时段",
+    "calendar_day": "校历日",
+    "class_enrolment": "班级报名",
+    "class_group": "班级",
+    "class_member": "班级成员",
+    "consent_answer": "同意记录",
+    "consent_ask": "征询",
+    "consent_request": "知情同意书",
+    "contact_point": "联系方式",
+    "enrolment": "报名",
+    "feed_token": "日历订阅",
+    "guardianship": "监护关系",
+    "membership": "任职",
+    "notice": "通知",
+    "notice_recipient": "收件人",
+    "one_time_code": "登录验证码",
+    "opening_rule": "开放规则",
+    "organisation": "机构",
+    "partner_document": "资质文件",
+    "partner_profile": "资源单位档案",
+    "person": "人员",
+    "practice_session": "场次",
+    "resource": "资源",
+    "roster_batch": "导入批次",
+    "shift_assignment": "志愿者排班",
+    "shift_need": "志愿班次",
+    "term": "学期",
+}
+
+
+def table_word(name: str) -> Text:
+    """The name of a table for people; one that has none yet keeps its own."""
+    plain = name.replace("_", " ")
+    return Text(_ZH.get(name, plain), plain)
