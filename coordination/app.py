@@ -13,6 +13,7 @@ from markupsafe import Markup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from coordination.blueprints import blueprints
+from coordination.domain.people.roster import batches
 from coordination.ground import crypto
 from coordination.reactions import notices, reminders
 from coordination.settings import Settings
@@ -49,6 +50,7 @@ def create_app(settings: Settings) -> Flask:
     )
     crypto.use_key(settings.field_key)
     reminders.use_zone(settings.zone)
+    batches.use(settings.instance_dir, settings.zone)
     notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
     if secure:
         # Behind exactly one proxy of ours; more hops would let a client choose its address.

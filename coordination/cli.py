@@ -101,11 +101,12 @@ def seed(schools: int, students: int) -> None:
 def import_roster(path: Path, *, apply: bool) -> None:
     """Preview, and with --apply load, a roster: OneRoster, School Data Sync or our template."""
     from coordination.domain.people.roster.command import import_path
+    from coordination.reactions.work import begin
     from coordination.worker import configure
 
     with _database(_settings(database=False)) as settings:
         configure(settings)
-        raise SystemExit(import_path(settings.database_url, path, apply=apply))
+        raise SystemExit(import_path(settings.database_url, path, apply=apply, begin=begin))
 
 
 @main.command()

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM
+from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import ticked
 from coordination.reactions import notices, reminders
@@ -51,6 +52,7 @@ def configure(settings: Settings) -> None:
     delivery_clock.read_from(clock.now)
     notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
     reminders.use_zone(settings.zone)
+    batches.use(settings.instance_dir, settings.zone)
 
 
 def channels_of(settings: Settings, engine: Engine) -> dict[str, Channel]:

@@ -31,6 +31,7 @@ class Action(StrEnum):
     RESOURCE_MANAGE = "resource.manage"
     RESOURCE_READ = "resource.read"
     ROSTER_IMPORT = "roster.import"
+    ROSTER_UNDO = "roster.undo"
     SHIFT_READ = "shift.read"
     SHIFT_TAKE = "shift.take"
     SYSTEM_RUN = "system.run"

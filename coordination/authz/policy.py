@@ -58,6 +58,7 @@ POLICY: dict[Action, Rule] = {
     Action.RESOURCE_MANAGE: _PARTNER,
     Action.RESOURCE_READ: _STAFF,
     Action.ROSTER_IMPORT: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,
+    Action.ROSTER_UNDO: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,
     Action.SHIFT_READ: SIGNED_IN,
     Action.SHIFT_TAKE: ONESELF,
     Action.SYSTEM_RUN: SYSTEM_ONLY,

@@ -25,7 +25,7 @@ from coordination.domain.communication.events import (
     SilentNudged,
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
-from coordination.domain.people.events import SignInCodeIssued
+from coordination.domain.people.events import RosterApplied, RosterUndone, SignInCodeIssued
 from coordination.domain.practice.events import (
     AttendanceTaken,
     ChildWithdrawn,
@@ -75,6 +75,8 @@ SILENT: dict[type[Event], str] = {
     SessionPublished: "teachers find it in their list; a text per session would be noise",
     FeedOpened: "the owner sees the address on the same page; the audit line is enough",
     FeedRevoked: "the owner did it; the audit line is enough",
+    RosterApplied: "a record of who is where is no news to families; the batch shows it",
+    RosterUndone: "the batch shows it; nobody was told when it was applied",
     NoticeAcknowledged: "the sender sees it on the notice's page; a text per answer would be noise",
 }
 

@@ -14,3 +14,17 @@ class SignInCodeIssued(Event):
     person_id: int
     code_id: int
     code: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class RosterApplied(Event):
+    """A roster batch was written."""
+
+    batch_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RosterUndone(Event):
+    """A roster batch was taken back."""
+
+    batch_id: int

@@ -1,0 +1,1 @@
+"""Roster import: readers, normal forms, staging, the difference, and preview, apply, undo."""

@@ -1,0 +1,246 @@
+"""Our own one-sheet template: one line per child with up to three guardians. Reads and writes it.
+
+A sheet is never taken as complete: whoever is not in it stays as they are.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from hashlib import sha256
+
+import xlsxwriter
+
+from coordination.domain.people.roster import normal
+from coordination.domain.people.roster.files import Part
+from coordination.domain.people.roster.headers import Columns, Line, table
+from coordination.domain.people.roster.oneroster import unknown_relation
+from coordination.domain.people.roster.rows import NO_NAME, contacts, long_name
+from coordination.domain.people.roster.values import Format, Place, Reading, Row, Staged, refusal
+from coordination.ground.text import Text, half_width
+
+GUARDIANS = 3
+_LEFT = frozenset({"转出", "毕业", "离校", "休学", "left", "withdrawn", "graduated", "inactive"})
+_STAYS = frozenset({"", "在读", "在校", "active", "enrolled"})
+
+
+def _guardian_columns(n: int) -> dict[str, tuple[str, ...]]:
+    return {
+        f"g{n}": (f"监护人{n}姓名", f"监护人{n}", f"Guardian {n} name", f"Guardian {n}"),
+        f"r{n}": (f"监护人{n}关系", f"Guardian {n} relation"),
+        f"p{n}": (f"监护人{n}手机", f"监护人{n}手机号", f"监护人{n}电话", f"Guardian {n} mobile",
+                  f"Guardian {n} phone"),
+        f"l{n}": (f"监护人{n}语言", f"Guardian {n} language"),
+    }  # fmt: skip
+
+
+COLUMNS = Columns(
+    {
+        "school": ("学校", "学校名称", "School"),
+        "code": ("学校代码", "School code"),
+        "class": ("班级", "班级名称", "Class"),
+        "grade": ("年级", "Grade"),
+        "number": ("学号", "学籍号", "Student number", "Student ID"),
+        "name": ("学生姓名", "姓名", "Student name", "Name"),
+        "birth": ("出生年月", "Birth month", "Date of birth"),
+        "status": ("状态", "Status"),
+        **{k: v for n in range(1, GUARDIANS + 1) for k, v in _guardian_columns(n).items()},
+    },
+    frozenset({"school", "class", "number", "name", "g1", "p1"}),
+)
+LABEL = Text("名册模板", "Our template")
+
+
+def open_(part: Part, codes: Mapping[str, str]) -> Reading:
+    """The format and the rows of a filled-in template; `codes` are the known schools by name."""
+    return Reading(Format("template", LABEL, by_name=True), _rows(part, codes))
+
+
+def _rows(part: Part, codes: Mapping[str, str]) -> Iterator[Row]:
+    problems: list[Row] = []
+    schools: set[str] = set()
+    classes: set[tuple[str, str]] = set()
+    for line in table(part, COLUMNS, problems):
+        yield from _line(part.name, line, codes, schools, classes)
+    yield from problems
+
+
+def _line(
+    file: str,
+    line: Line,
+    codes: Mapping[str, str],
+    schools: set[str],
+    classes: set[tuple[str, str]],
+) -> Iterator[Row]:
+    called = normal.plain(line["school"])
+    values = {
+        "school": normal.code(line["code"]) or codes.get(called, called),
+        "class": normal.class_name(line["class"]),
+        "number": normal.code(line["number"]).replace(" ", "").lstrip("'"),
+        "name": normal.plain(line["name"]),
+    }
+    for key, value in values.items():
+        if not value:
+            column = COLUMNS.first(key)
+            yield refusal(
+                Place(file, line.number, column),
+                "empty",
+                Text(f"“{column}”不能为空，这一行未导入。", f"“{column}” is empty; fill it in."),
+            )
+            return
+    school, group, name = values["school"], values["class"], values["name"]
+    if len(name) > normal.LONGEST_NAME:
+        yield long_name(Place(file, line.number, COLUMNS.first("name")))
+        return
+    status = half_width(line["status"]).casefold()
+    if status not in _LEFT | _STAYS:
+        yield refusal(
+            Place(file, line.number, COLUMNS.first("status")),
+            "status",
+            Text(
+                f"不认识状态“{status[:20]}”，请填“在读”或“转出”，这一行未导入。",
+                f"The status “{status[:20]}” is not known; use “active” or “left”.",
+            ),
+        )
+        return
+    gone = status in _LEFT
+    birth = normal.birth_month(line["birth"]) if line["birth"] else None
+    if line["birth"] and birth is None:
+        yield refusal(
+            Place(file, line.number, COLUMNS.first("birth")),
+            "date",
+            Text(
+                "出生年月看不懂，未采用；请写成 2017-09。这一行的其他内容照常导入。",
+                "The birth month is not understood; write 2017-09. The rest of the row is taken.",
+            ),
+        )
+    grade = normal.grade(line["grade"]) or normal.grade(group)
+    if school not in schools:
+        schools.add(school)
+        yield Row(
+            Staged.ORG,
+            (file, line.number, school, "school", "", called, False, bool(line["code"].strip())),
+        )
+    if (school, group) not in classes:
+        classes.add((school, group))
+        yield Row(
+            Staged.CLASS,
+            (file, line.number, f"{school}:{group}", school, group,
+             normal.english_class_name(group), grade, False),
+        )  # fmt: skip
+    child = f"{school}:{values['number']}"
+    yield Row(
+        Staged.PERSON,
+        (file, line.number, child, "student", "", name, normal.pinyin(name), "", school, grade,
+         birth, gone, False),
+    )  # fmt: skip
+    if gone:
+        return
+    yield Row(
+        Staged.MEMBER,
+        (file, line.number, COLUMNS.first("class"), f"{school}:{group}", child, "student",
+         None, None, False),
+    )  # fmt: skip
+    for n in range(1, GUARDIANS + 1):
+        yield from _guardian(file, line, n, child)
+
+
+def _guardian(file: str, line: Line, n: int, child: str) -> Iterator[Row]:
+    name, phone = normal.plain(line[f"g{n}"]), line[f"p{n}"]
+    place = Place(file, line.number, COLUMNS.first(f"g{n}"))
+    if not name:
+        if phone.strip():
+            yield refusal(place, "empty", NO_NAME)
+        return
+    if len(name) > normal.LONGEST_NAME:
+        yield long_name(place)
+        return
+    relation = normal.relation(line[f"r{n}"])
+    if relation is None:
+        at = Place(file, line.number, COLUMNS.first(f"r{n}"))
+        yield unknown_relation(at, line[f"r{n}"])
+        relation = ""
+    points = list(contacts(Place(file, line.number, COLUMNS.first(f"p{n}")), "", phone))
+    index = next((p.cells[5] for p in points if p.table is Staged.CONTACT), None)
+    # a sheet has no identifiers for adults: one name with one phone is one person, in any class
+    key = index.hex() if isinstance(index, bytes) else child
+    source = "g:" + sha256(f"{name}\0{key}".encode()).hexdigest()[:32]
+    yield Row(
+        Staged.PERSON,
+        (file, line.number, source, "guardian", "", name, normal.pinyin(name),
+         normal.language(line[f"l{n}"]), "", None, None, False, True),
+    )  # fmt: skip
+    for point in points:
+        if point.table is Staged.CONTACT:
+            yield Row(Staged.CONTACT, (*point.cells[:2], source, *point.cells[3:]))
+        else:
+            yield point
+    yield Row(Staged.KIN, (file, line.number, place.column, child, source, relation, n, False))
+
+
+_EXAMPLES: tuple[tuple[Sequence[str], Sequence[str]], ...] = (
+    (
+        ("光明实验小学", "", "三（2）班", "三年级", "20260001", "王小雨", "2017-09", "在读",
+         "王敏", "母亲", "13800138001", "中文", "王建国", "父亲", "13800138002", "中文"),
+        ("Guangming Experimental Primary School", "", "Class 3(2)", "3", "20260001", "Wang Xiaoyu",
+         "2017-09", "active", "Wang Min", "mother", "13800138001", "Chinese", "Wang Jianguo",
+         "father", "13800138002", "Chinese"),
+    ),
+    (
+        ("光明实验小学", "", "三（2）班", "三年级", "20260002", "阿依古丽·买买提", "2017-11", "在读",
+         "买买提·艾力", "父亲", "13800138003/13800138004", "英文", "", "", "", ""),
+        ("Guangming Experimental Primary School", "", "Class 3(2)", "3", "20260002",
+         "Ayguli Mamat", "2017-11", "active", "Mamat Eli", "father", "13800138003/13800138004",
+         "English", "", "", "", ""),
+    ),
+)  # fmt: skip
+
+
+def workbook(language: str, made_at: datetime) -> bytes:
+    """The template as a workbook, with two example rows to write over."""
+    at = 2 if language == "en" else 0
+    keys = [k for k in COLUMNS.known if not k.endswith("3")]
+    heads = {
+        key: next(w for w in ways if w.isascii()) if at else ways[0]
+        for key, ways in COLUMNS.known.items()
+    }
+    target = io.BytesIO()
+    # made of text only: nothing a cell says can become a formula
+    with xlsxwriter.Workbook(
+        target, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    ) as book:
+        book.set_properties({"created": made_at.replace(tzinfo=None)})
+        sheet = book.add_worksheet("Roster" if at else "名册")
+        head = book.add_format({"bold": True, "bg_color": "#DDEBEA", "border": 1})
+        need = book.add_format({"bold": True, "bg_color": "#F6E3C5", "border": 1})
+        text = book.add_format({"num_format": "@"})
+        example = book.add_format({"num_format": "@", "font_color": "#777777"})
+        sheet.set_column(0, len(keys) - 1, 15, text)
+        sheet.freeze_panes(1, 0)
+        for column, key in enumerate(keys):
+            sheet.write_string(0, column, heads[key], need if key in COLUMNS.needed else head)
+        for number, (zh, en) in enumerate(_EXAMPLES, 1):
+            for column, cell in enumerate(en if at else zh):
+                sheet.write_string(number, column, cell, example)
+        hint = book.add_worksheet("How to" if at else "填写说明")
+        hint.set_column(0, 0, 90)
+        for number, sentence in enumerate(_HINTS):
+            hint.write_string(number, 0, sentence.in_(language))
+    return target.getvalue()
+
+
+_HINTS = (
+    Text("深色表头为必填。示例两行请删除或改写。",
+         "Amber headers are needed. Delete the two example rows or write over them."),
+    Text("学号在一所学校内不能重复；同一学号再次导入会更新该学生，不会重复添加。",
+         "A student number is unique in its school; importing it again updates the child."),
+    Text("一格可填两个手机号，用“/”隔开；第一个用于接收短信。",
+         "A cell may hold two mobiles separated by “/”; the first receives the texts."),
+    Text("没有出现在表中的学生不受影响；转出请在“状态”填“转出”。",
+         "Children who are not in the sheet stay as they are; write “left” for those who left."),
+    Text("新学校请填写“学校代码”；已有学校填名称即可。",
+         "For a new school fill in its code; for a known one the name is enough."),
+    Text("也可另存为 CSV（UTF-8 或 GBK）后上传。",
+         "You may also save it as CSV (UTF-8 or GBK)."),
+)  # fmt: skip
