@@ -95,6 +95,16 @@ from (
 ) y
 """
 
+_CLASS_ENDED = """
+create temp table r_class_ended on commit drop as
+select found as id from r_class where op = 'end'
+union
+select e.id from class_group e
+where :full_class and e.active and e.batch_id is not null and e.source_id is not null
+    and e.school_id in (select found from r_org where refuse is null and not gone)
+    and not exists (select from r_class c where c.found = e.id)
+"""
+
 _MATCH = """
 create temp table r_match on commit drop as
 select distinct p.source, e.id as person_id
@@ -112,6 +122,13 @@ join class_member w on w.class_id = c.found and w.ends_on is null
 join person e on e.id = w.person_id and e.name = p.name and e.is_student and e.source_id is null
 where p.role = 'student' and not exists (select from r_match k where k.source = p.source)
 group by p.source having count(distinct e.id) = 1
+"""
+
+# two children of one name in the source: nobody knows which of them was here before
+_UNMATCH_TWINS = """
+delete from r_match m using person e
+where e.id = m.person_id and e.is_student and e.source_id is null
+    and (select count(*) from r_match o where o.person_id = m.person_id) > 1
 """
 
 # a guardian of that name of that child, whatever phone the sheet has now
@@ -139,11 +156,18 @@ where p.role = 'guardian' and not exists (select from r_match r where r.source =
 group by p.source
 """
 
-# OneRoster 1.2 keeps roles apart; somebody who is a student anywhere is a student
+# OneRoster 1.2 keeps roles apart; somebody who is a student anywhere is a student, and whoever is
+# only said to be somebody's mother is a guardian
 _ROLE = """
 create temp table r_role on commit drop as
-select distinct on (person) person, role, kin, org, grade from roster_post where not gone
-order by person, (role = 'student') desc, first desc, seq
+select distinct on (person) person, role, kin, org, grade
+from (
+    select person, role, kin, org, grade, 0 as rank, first, seq from roster_post where not gone
+    union all
+    select b, 'guardian', '', null, null, 1, false, seq from roster_kin
+    where relation <> '' and not gone
+) r
+order by person, rank, (role = 'student') desc, first desc, seq
 """
 
 _PERSON = """
@@ -229,7 +253,8 @@ _MEMBER_BASE = """
 create temp table r_enrolled on commit drop as
 select m.*, coalesce(c.class_id, g.id) as class_id, coalesce(c.school_id, g.school_id) as school_id,
     k.person_id, k.is_student, (m.gone or k.gone or coalesce(m.ends < :today, false)) as out,
-    case when c.class_id is null and g.id is null then 'unknown_class'
+    case when m.gone and (k.person_id is null or c.class_id is null and g.id is null) then 'moot'
+         when c.class_id is null and g.id is null then 'unknown_class'
          when k.person_id is null then 'unknown_person'
          when m.role = 'student' and not k.is_student then 'teacher_as_student'
          when m.role = 'teacher' and k.is_student then 'student_as_teacher'
@@ -285,7 +310,8 @@ select n.*,
     case when x.is_student then y.person_id else x.person_id end as guardian_id,
     coalesce(nullif(n.relation, ''), case when x.is_student then y.kin else x.kin end) as said,
     (n.gone or x.gone or y.gone) as out,
-    case when x.person_id is null or y.person_id is null then 'unknown_person'
+    case when n.gone and (x.person_id is null or y.person_id is null) then 'moot'
+         when x.person_id is null or y.person_id is null then 'unknown_person'
          when x.is_student = y.is_student then 'not_child_and_guardian'
     end as refuse
 from roster_kin n
@@ -293,16 +319,18 @@ left join r_known x on x.source = n.a
 left join r_known y on y.source = n.b
 """
 
-# custody limits are nobody's to lift by a file: only the relation is ever changed
+# a custody limit is nobody's to lift by a file: such a guardianship neither ends nor changes but in
+# its relation
 _KIN = """
 create temp table r_kin on commit drop as
 select y.*, case
-    when out then case when found is null then 'same' else 'end' end
+    when out then case when found is null or limited then 'same' else 'end' end
     when found is null then 'add'
     when said <> '' and said <> old_relation then 'change'
     else 'same' end as op
 from (
-    select distinct on (n.child_id, n.guardian_id) n.*, w.id as found, w.relation as old_relation
+    select distinct on (n.child_id, n.guardian_id) n.*, w.id as found, w.relation as old_relation,
+        w.no_disclosure as limited
     from r_related n
     left join guardianship w on w.child_id = n.child_id and w.guardian_id = n.guardian_id
         and w.ends_on is null
@@ -330,6 +358,9 @@ union
 select w.id from class_member w join r_person_ended e on e.id = w.person_id
 where w.ends_on is null
 union
+select w.id from class_member w join r_class_ended e on e.id = w.class_id
+where w.ends_on is null
+union
 select w.id from class_member w join r_class c on c.found = w.class_id and c.refuse is null
 where :full_member and w.ends_on is null and w.batch_id is not null
     and not exists (
@@ -351,6 +382,9 @@ union
 select w.id from membership w join r_person_ended e on e.id = w.person_id
 where w.ends_on is null
 union
+select w.id from membership w join r_class_ended e on e.id = w.class_id
+where w.ends_on is null
+union
 select w.id from membership w join r_class c on c.found = w.class_id and c.refuse is null
 where :full_member and w.ends_on is null and w.batch_id is not null and w.role = 'class_teacher'
     and not exists (
@@ -361,6 +395,9 @@ where :full_member and w.ends_on is null and w.batch_id is not null and w.role =
 _KIN_ENDED = """
 create temp table r_kin_ended on commit drop as
 select found as id from r_kin where op = 'end'
+union
+select w.id from guardianship w join r_person_ended e on e.id = w.guardian_id
+where w.ends_on is null and not w.no_disclosure
 union
 select w.id from guardianship w
 join r_person c on c.found = w.child_id and c.op in ('same', 'change') and not c.gone
@@ -387,8 +424,10 @@ _STEPS = (
     ("r_org", _ORG),
     ("r_school", _SCHOOL),
     ("r_class", _CLASS),
+    ("r_class_ended", _CLASS_ENDED),
     ("r_match", _MATCH),
     ("", _MATCH_CHILDREN),
+    ("", _UNMATCH_TWINS),
     ("", _MATCH_GUARDIANS_OF_CHILD),
     ("", _MATCH_GUARDIANS_BY_PHONE),
     ("r_role", _ROLE),
@@ -420,6 +459,7 @@ def compare(session: Session, found: Format, *, today: date, real_ids: bool) -> 
     values = {
         "by_name": found.by_name,
         "today": today,
+        "full_class": "class" in full,
         "full_person": "person" in full,
         "full_member": "member" in full,
         "full_kin": "kin" in full,
@@ -456,7 +496,7 @@ def refusals_query() -> str:
     """All rows that were refused, with the reader's own first: file, line, col, code, zh, en."""
     later = " union all ".join(
         f"select file, line, {column} as col, refuse as code, null as zh, null as en from {table}"
-        " where refuse is not null and refuse <> 'merged'"
+        " where refuse not in ('merged', 'moot')"
         for table, column in _REFUSALS
     )
     return f"select file, line, col, code, zh, en from roster_refused union all {later}"

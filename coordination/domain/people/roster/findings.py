@@ -175,7 +175,7 @@ ENTITIES = (
                 'grade', coalesce(grade, old_grade), 'active', true) end as after
         from r_class where op in ('add', 'change')
         union all
-        select op, found, old_name, {_CLOSED} from r_class where op = 'end'
+        select 'end', g.id, g.name_zh, {_CLOSED} from r_class_ended e join class_group g using (id)
         """,
         "r_class",
     ),
@@ -248,7 +248,7 @@ def counted(session: Session, ended: date) -> tuple[Counts, str]:
         kept = (
             f"select op, count(*) from {entity.counted} where op in ('same', 'refused') group by op"
         )
-        for op, n in session.execute(text(kept)).tuples():
+        for op, n in session.execute(text(kept)):
             line[op] = n
         # ids of new rows differ between a preview and an apply, and the day may be another
         written = (
@@ -256,7 +256,7 @@ def counted(session: Session, ended: date) -> tuple[Counts, str]:
             " then row_id end, label, cast(before as text)), 0)::numeric)"
             f" from ({entity.written}) w group by op order by op"
         )
-        for op, n, digest in session.execute(text(written), _used(written, ended=ended)).tuples():
+        for op, n, digest in session.execute(text(written), _used(written, ended=ended)):
             line[op] = n
             digests.append(f"{entity.key}:{op}:{n}:{digest}")
     for key, table, condition in (
@@ -264,7 +264,7 @@ def counted(session: Session, ended: date) -> tuple[Counts, str]:
         ("teacher", "r_enrolled", "and role = 'teacher'"),
         ("kin", "r_related", ""),
     ):
-        refused = f"select count(*) from {table} where refuse is not null {condition}"
+        refused = f"select count(*) from {table} where refuse <> 'moot' {condition}"
         counts[key]["refused"] = session.scalar(text(refused)) or 0
     return counts, sha256("\n".join(digests).encode()).hexdigest()
 

@@ -45,7 +45,7 @@ _STATEMENTS = (
         school_id = r.school_id, grade = coalesce(r.grade, g.grade), active = true
     from r_class r where r.op = 'change' and g.id = r.found
     """,
-    "update class_group g set active = false from r_class r where r.op = 'end' and g.id = r.found",
+    "update class_group g set active = false from r_class_ended r where g.id = r.id",
     """
     insert into person (id, name, pinyin, language, is_student, school_id, grade, birth_month,
         source_id, batch_id)
