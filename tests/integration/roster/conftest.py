@@ -11,11 +11,10 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.orm import Session
 
-from coordination.domain.people.models import (
-    Organisation,
-)
+from coordination.domain.people.models import Organisation
 from coordination.domain.people.roster import batches
 from coordination.ground import clock
+from tests.build.roster import Office
 
 START = datetime(2026, 9, 2, 1, 0, tzinfo=UTC)
 
