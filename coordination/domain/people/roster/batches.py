@@ -64,7 +64,7 @@ def preview(uow: UnitOfWork, *, path: Path, name: str) -> int:
         uow.session.add(batch)
         uow.session.flush()  # its number goes into the lines that are kept with it
         findings.keep_named(uow.session, batch.id, _last_day(today))
-        refusals = findings.keep_refusals(uow.session, batch.id)
+        refusals = findings.keep_refusals(uow.session, batch.id, found)
         batch.counts = {
             "entities": counts,
             "refusals": refusals,

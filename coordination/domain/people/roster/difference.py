@@ -420,6 +420,14 @@ _REFUSALS = (
     ("r_related", "col"),
 )
 
+# one line of a sheet makes rows of many tables: what follows from its child is not said again
+_SHEET_REFUSALS = (
+    (
+        "r_person",
+        "case refuse when 'duplicate' then '学号' when 'unknown_school' then '学校' else '学生姓名' end",
+    ),
+)
+
 _STEPS = (
     ("r_org", _ORG),
     ("r_school", _SCHOOL),
@@ -492,11 +500,11 @@ def _complete(session: Session, found: Format) -> frozenset[str]:
     return frozenset() if broken else found.full
 
 
-def refusals_query() -> str:
+def refusals_query(found: Format) -> str:
     """All rows that were refused, with the reader's own first: file, line, col, code, zh, en."""
-    later = " union all ".join(
-        f"select file, line, {column} as col, refuse as code, null as zh, null as en from {table}"
-        " where refuse not in ('merged', 'moot')"
-        for table, column in _REFUSALS
+    later = "".join(
+        f" union all select file, line, {column} as col, refuse as code, null as zh, null as en"
+        f" from {table} where refuse not in ('merged', 'moot')"
+        for table, column in (_SHEET_REFUSALS if found.by_name else _REFUSALS)
     )
-    return f"select file, line, col, code, zh, en from roster_refused union all {later}"
+    return f"select file, line, col, code, zh, en from roster_refused{later}"

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.roster.difference import refusals_query
-from coordination.domain.people.roster.values import Counts
+from coordination.domain.people.roster.values import Counts, Format
 from coordination.ground.text import Text
 
 # how many lines of a kind are named, and how many refusals are kept: beyond that nobody reads on
@@ -34,7 +34,7 @@ LABELS: dict[str, Text] = {
 }
 REASONS: dict[str, Text] = {
     "duplicate": Text(
-        "编号与前面的一行重复，只采用第一行。",
+        "编号（学号）与前面的一行重复，只采用第一行。",
         "The identifier stands on an earlier line already; only that one is taken.",
     ),
     "not_a_school": Text(
@@ -297,7 +297,7 @@ def _keep(session: Session, batch_id: int, ended: date, condition: str) -> None:
         )
 
 
-def keep_refusals(session: Session, batch_id: int) -> int:
+def keep_refusals(session: Session, batch_id: int, found: Format) -> int:
     """Keep the refusals with the batch; returns how many there are."""
     reasons = ", ".join(f"(:code{n}, :zh{n}, :en{n})" for n in range(len(REASONS)))
     values: dict[str, object] = {"batch": batch_id, "most": MOST_REFUSALS}
@@ -307,10 +307,10 @@ def keep_refusals(session: Session, batch_id: int) -> int:
         text(
             'insert into roster_refusal (batch_id, file, line, "column", code, reason_zh, reason_en)'
             " select :batch, r.file, r.line, r.col, r.code, coalesce(r.zh, w.zh),"
-            f" coalesce(r.en, w.en) from ({refusals_query()}) r"
+            f" coalesce(r.en, w.en) from ({refusals_query(found)}) r"
             f" left join (values {reasons}) w (code, zh, en) on w.code = r.code"
             " order by r.file, r.line limit :most"
         ),
         values,
     )
-    return session.scalar(text(f"select count(*) from ({refusals_query()}) r")) or 0
+    return session.scalar(text(f"select count(*) from ({refusals_query(found)}) r")) or 0

@@ -52,11 +52,12 @@ _POINTING = """
 select format('select from %s f where f.%I = t.id', c.conrelid::regclass, a.attname)
 from pg_constraint c
 join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-where c.contype = 'f' and c.confrelid = cast(:table as regclass)
+where c.contype = 'f' and c.confrelid = cast(cast(:table as text) as regclass)
 union all
 select format('select from %s f where t.id = any(f.%I)', a.attrelid::regclass, a.attname)
 from pg_attribute a join pg_class k on k.oid = a.attrelid and k.relkind = 'r'
-where a.attname = case :table when 'person' then 'child_ids' when 'class_group' then 'class_ids' end
+where a.attname = case cast(:table as text)
+        when 'person' then 'child_ids' when 'class_group' then 'class_ids' end
     and a.atttypid = 'bigint[]'::regtype and not a.attisdropped
 """
 
