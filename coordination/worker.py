@@ -150,6 +150,19 @@ def send_reminders(beat: Beat) -> None:
             return
 
 
+def write_notices(beat: Beat) -> None:
+    """Write the texts of notices to whole schools and districts, a stretch at a time."""
+    from coordination.domain.communication.services import open_rounds, write_stretch
+
+    with Session(beat.engine) as session:
+        waiting = open_rounds(session)
+    for number in waiting:
+        more = True
+        while more:
+            with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+                more = write_stretch(uow, round_id=number)
+
+
 def dispatch_due(beat: Beat) -> None:
     """Let a worker deliver what is due, if anything is."""
     waiting = health.due_count(beat.engine, beat.now) or health.doubt_count(beat.engine)
@@ -189,6 +202,7 @@ def heartbeat(beat: Beat) -> None:
 
 TICKS = (
     Tick("heartbeat", 10, heartbeat),
+    Tick("write notices", 1, write_notices),
     Tick("dispatch due messages", 1, dispatch_due),
     Tick("send due reminders", 10, send_reminders),
     Tick("expire holds", 60, expire_holds),

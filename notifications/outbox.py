@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Subquery, func, select, update
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
@@ -88,6 +88,22 @@ def cancel(session: Session, subject_type: str, subject_id: int) -> int:
     return len(done.all())
 
 
+def waiting_count(session: Session, subject_type: str, subject_id: int) -> int:
+    """How many messages of a subject have not left yet."""
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(OutboxMessage)
+            .where(
+                OutboxMessage.subject_type == subject_type,
+                OutboxMessage.subject_id == subject_id,
+                OutboxMessage.state.in_(WAITING),
+            )
+        )
+        or 0
+    )
+
+
 def waiting_ids(session: Session, subject_type: str, subject_id: int) -> list[int]:
     """Return the ids of a subject's messages that wait to be sent."""
     return list(
@@ -151,6 +167,26 @@ def standing(
     ):
         found.setdefault(subject_id, {})[State(state)] = count
     return found
+
+
+def newest(subject_type: str, subject_id: int) -> Subquery:
+    """The newest message of each household of a subject, as rows for a statement.
+
+    Columns: household_key, id, state, reason_code, updated_at.
+    """
+    return (
+        select(
+            OutboxMessage.household_key,
+            OutboxMessage.id,
+            OutboxMessage.state,
+            OutboxMessage.reason_code,
+            OutboxMessage.updated_at,
+        )
+        .where(OutboxMessage.subject_type == subject_type, OutboxMessage.subject_id == subject_id)
+        .ext(distinct_on(OutboxMessage.household_key))
+        .order_by(OutboxMessage.household_key, OutboxMessage.id.desc())
+        .subquery("newest")
+    )
 
 
 def trace(session: Session, message_id: int) -> list[TraceLine]:

@@ -30,6 +30,8 @@ _STAFF = holding(
     Role.PARTNER_STAFF,
 )
 _SCHOOL = in_school(Role.SCHOOL_ADMIN)
+# the district office itself: its own notices, never those between a school and its families
+_OFFICE = in_school(Role.DISTRICT_ADMIN)
 _PARTNER = of_owner(Role.PARTNER_STAFF)
 
 POLICY: dict[Action, Rule] = {
@@ -51,8 +53,8 @@ POLICY: dict[Action, Rule] = {
     Action.FEED_MANAGE: ONESELF,
     Action.LANGUAGE_CHOOSE: ONESELF,
     Action.NOTICE_ACKNOWLEDGE: ONESELF,
-    Action.NOTICE_READ: _SCHOOL | IN_CLASS | ONESELF,
-    Action.NOTICE_SEND: _SCHOOL | IN_CLASS,
+    Action.NOTICE_READ: _SCHOOL | _OFFICE | IN_CLASS | ONESELF,
+    Action.NOTICE_SEND: _SCHOOL | _OFFICE | IN_CLASS,
     Action.PARTNER_MANAGE: DISTRICT | _PARTNER,
     Action.PERSON_READ: _SCHOOL | IN_CLASS | OF_CHILD | ONESELF,
     Action.RESOURCE_MANAGE: _PARTNER,

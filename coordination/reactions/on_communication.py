@@ -7,49 +7,27 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from coordination.domain.communication.events import NoticeSent, SilentNudged
+from coordination.domain.communication.events import NoticeStopped, NoticeStretchDue
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.people import links
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.text import Text, mask_name
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.notices import tell
+from notifications import outbox
 from notifications.values import MessageClass
 
 OPEN_FOR = timedelta(days=60)
 
 
-def send(uow: UnitOfWork, event: NoticeSent) -> None:
-    """The first text to everybody who can be reached."""
+def write(uow: UnitOfWork, event: NoticeStretchDue) -> None:
+    """One text to each of these recipients, with a code that opens the notice for its reader."""
     notice = uow.session.get_one(Notice, event.notice_id)
     rows = uow.session.scalars(
         select(NoticeRecipient)
-        .where(
-            NoticeRecipient.notice_id == notice.id,
-            NoticeRecipient.told_via_id == NoticeRecipient.guardian_id,
-        )
+        .where(NoticeRecipient.id.in_(event.recipient_ids))
         .order_by(NoticeRecipient.id)
     ).all()
-    _write(uow, notice, rows, "notice", "1")
-
-
-def nudge(uow: UnitOfWork, event: SilentNudged) -> None:
-    """The reminder to the silent; each round is a version of its own."""
-    notice = uow.session.get_one(Notice, event.notice_id)
-    rows = uow.session.scalars(
-        select(NoticeRecipient)
-        .where(
-            NoticeRecipient.notice_id == notice.id,
-            NoticeRecipient.guardian_id.in_(event.guardian_ids),
-        )
-        .order_by(NoticeRecipient.id)
-    ).all()
-    _write(uow, notice, rows, "notice_nudge", f"nudge-{event.round}")
-
-
-def _write(
-    uow: UnitOfWork, notice: Notice, rows: Sequence[NoticeRecipient], key: str, version: str
-) -> None:
     names = {
         person: name
         for person, name in uow.session.execute(
@@ -58,12 +36,8 @@ def _write(
             )
         )
     }
-    codes = {
-        row.guardian_id: links.issue(
-            uow, row.guardian_id, "notice", notice.id, expires_at=uow.now + OPEN_FOR
-        )
-        for row in rows
-    }
+    readers = [row.guardian_id for row in rows]
+    codes = links.issue_many(uow, readers, "notice", notice.id, expires_at=uow.now + OPEN_FOR)
     own = {
         row.guardian_id: {"children": _children([names[c] for c in row.child_ids if c in names])}
         for row in rows
@@ -71,15 +45,20 @@ def _write(
     message_class: MessageClass = "confirm" if notice.level == "confirm" else "info"
     tell(
         uow,
-        key,
-        [row.guardian_id for row in rows],
+        "notice_nudge" if event.round else "notice",
+        readers,
         {"sender": sender_of(uow, notice), "title": Text(notice.title_zh, notice.title_en)},
         subject=("notice", notice.id),
-        version=version,
+        version=f"nudge-{event.round}" if event.round else "1",
         message_class=message_class,
         codes=codes,
         own_params=own,
     )
+
+
+def stop(uow: UnitOfWork, event: NoticeStopped) -> None:
+    """Nothing more leaves; what a provider has already is on its way."""
+    outbox.cancel(uow.session, "notice", event.notice_id)
 
 
 def _children(names: Sequence[str]) -> Text:

@@ -21,8 +21,8 @@ from coordination.domain.bookings.events import (
 )
 from coordination.domain.communication.events import (
     NoticeAcknowledged,
-    NoticeSent,
-    SilentNudged,
+    NoticeStopped,
+    NoticeStretchDue,
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
 from coordination.domain.people.events import RosterApplied, RosterUndone, SignInCodeIssued
@@ -60,14 +60,14 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ClassEnrolled: (on_practice.class_enrolled,),
     ConsentAnswered: (on_practice.consent_answered,),
     ConsentAsked: (on_practice.consent_asked,),
-    NoticeSent: (on_communication.send,),
+    NoticeStopped: (on_communication.stop,),
+    NoticeStretchDue: (on_communication.write,),
     PlaceGiven: (on_practice.place_given,),
     SessionCancelled: (on_practice.cancelled,),
     SessionMoved: (on_practice.moved,),
     ShiftLeft: (on_volunteering.left,),
     ShiftTaken: (on_volunteering.taken,),
     SignInCodeIssued: (on_accounts.send_code,),
-    SilentNudged: (on_communication.nudge,),
 }
 
 SILENT: dict[type[Event], str] = {

@@ -17,7 +17,7 @@ from coordination.domain.bookings.models import (
     OpeningRule,
     Resource,
 )
-from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
 from coordination.domain.consents.models import ConsentAsk, ConsentRequest
 from coordination.domain.partners.models import PartnerProfile
 from coordination.domain.people import contacts
@@ -286,6 +286,7 @@ def build(session: Session, now: datetime) -> World:
         )
     )
     world.things["notice"] = notice
+    session.add(NoticeRound(notice_id=notice, number=0, started_at=now, done_at=now))
     session.add(
         NoticeRecipient(
             notice_id=notice,

@@ -55,7 +55,8 @@ class Site:
     def states(self, notice_id: int) -> list[tuple[str, str | None]]:
         with Session(self.engine) as session:
             notice = session.get_one(Notice, notice_id)
-            return [(x.state, x.reason) for x in queries.progress(session, notice)]
+            rows = session.execute(queries.progress_query(notice)).all()
+            return [(x.state, x.reason) for x in queries.progress_lines(session, rows)]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wtforms import HiddenField, RadioField, SelectMultipleField
+from wtforms import HiddenField, RadioField, SelectField, SelectMultipleField
 
 from coordination.web.forms import (
     Form,
@@ -18,6 +18,8 @@ class NoticeForm(Form):
     """A notice in two languages; `draft_key` makes a double click one notice."""
 
     draft_key = HiddenField()
+    # "" for the classes below, else the school or district whose families are all meant
+    org_id = SelectField(both("发给谁", "To whom"), choices=[("", "")], default="")
     class_ids = SelectMultipleField(both("发给哪些班", "To which classes"), coerce=int)
     title_zh = LineField(both("标题（中文）", "Title (Chinese)"))
     title_en = LineField(both("标题（英文）", "Title (English)"))

@@ -13,12 +13,17 @@ from sqlalchemy.orm import Session
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.forms import NoticeForm
 from coordination.domain.communication import queries, rules, services
-from coordination.domain.communication.audience import Audience, audience_of
+from coordination.domain.communication.audience import (
+    Audience,
+    Counts,
+    audience_of,
+    counts_of_organisation,
+)
 from coordination.domain.communication.models import Notice
 from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import ClassGroup, Organisation
-from coordination.ground import crypto
+from coordination.ground import clock, crypto
 from coordination.ground.errors import CoordinationError, NotFound
 from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.reactions import notices as wording
@@ -26,6 +31,7 @@ from coordination.web import delivery, when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
 from coordination.web.opening import opens
+from coordination.web.paging import paged
 from coordination.web.request import act_as, current_actor, language, reading, unit_of_work
 from coordination.web.say import say
 from coordination.web.waiting import Waiting, waits_for_family
@@ -49,7 +55,10 @@ def index() -> ResponseReturnValue:
     """My school's and classes' notices, newest first."""
     with reading() as held:
         lines = queries.notices_of(held, current_actor())
-        may_write = bool(queries.classes_to_write_to(held, current_actor()))
+        may_write = bool(
+            queries.classes_to_write_to(held, current_actor())
+            or queries.organisations_to_write_to(held, current_actor())
+        )
     return render_template("communication/index.html", lines=lines, may_write=may_write)
 
 
@@ -68,12 +77,11 @@ class Preview:
         return YUAN_PER_SEGMENT * self.size.count * self.messages
 
 
-def _previews(audience: Audience, sender: Text, title: Text) -> list[Preview]:
+def _previews(counts: Counts, sender: Text, title: Text) -> list[Preview]:
     found = []
     for chosen in LANGUAGES:
-        count = audience.languages().get(chosen, 0)
-        example = next((r for r in audience.told if r.language == chosen), None)
-        children = [mask_name(audience.children[c]) for c in (example.child_ids if example else ())]
+        example = counts.examples.get(chosen)
+        children = [mask_name(name) for name in (example.children if example else ())]
         joined = ("、" if chosen == "zh" else ", ").join(children) or "王*雨"
         body = wording.render(
             "notice",
@@ -85,8 +93,41 @@ def _previews(audience: Audience, sender: Text, title: Text) -> list[Preview]:
             },
             "7K3QX9MD2F",
         )
-        found.append(Preview(chosen, body, segments(body), count))
+        found.append(Preview(chosen, body, segments(body), counts.languages.get(chosen, 0)))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Addressees:
+    """Whom a draft is for, as its pages show it."""
+
+    label: Text
+    sender: Text
+    counts: Counts
+    # the lists of names, for some classes only
+    audience: Audience | None
+
+
+def _addressees(held: Session, form: NoticeForm) -> Addressees:
+    """Whom the form names now; the choices of the form are what the actor may write to."""
+    if form.org_id.data:
+        org = held.get_one(Organisation, int(form.org_id.data))
+        name = Text(org.name_zh, org.name_en)
+        counts = counts_of_organisation(held, org.id, when.today())
+        return Addressees(_everybody(org), name, counts, None)
+    groups = [
+        g
+        for g in queries.classes_to_write_to(held, current_actor())
+        if g.id in (form.class_ids.data or [])
+    ]
+    audience = audience_of(held, [g.id for g in groups], when.today())
+    school = held.get(Organisation, groups[0].school_id) if groups else None
+    label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
+    return Addressees(label, _sender(groups, school), audience.counts(), audience)
+
+
+def _everybody(org: Organisation) -> Text:
+    return Text(f"{org.name_zh}全体家长", f"All families of {org.name_en}")
 
 
 def _sender(held_groups: list[ClassGroup], school: Organisation | None) -> Text:
@@ -103,26 +144,34 @@ def _due(form: NoticeForm) -> datetime | None:
     return when.aware(form.due_on.data, time(20)) if form.due_on.data else None
 
 
+def _offer(held: Session, form: NoticeForm) -> bool:
+    """Fill in whom the actor may write to, in this page's language; False if to nobody."""
+    groups = queries.classes_to_write_to(held, current_actor())
+    offices = queries.organisations_to_write_to(held, current_actor())
+    form.class_ids.choices = [(g.id, Text(g.name_zh, g.name_en).in_(language())) for g in groups]
+    form.org_id.choices = [
+        *([("", Text("选择班级", "Some classes").in_(language()))] if groups else []),
+        *((str(o.id), _everybody(o).in_(language())) for o in offices),
+    ]
+    if not form.is_submitted():
+        if len(groups) == 1:
+            form.class_ids.data = [groups[0].id]
+        if not groups and offices:
+            form.org_id.data = str(offices[0].id)
+    return bool(groups or offices)
+
+
 def _compose(form: NoticeForm) -> ResponseReturnValue:
     with reading() as held:
-        groups = queries.classes_to_write_to(held, current_actor())
-        form.class_ids.choices = [  # the labels of this very page's language
-            (g.id, Text(g.name_zh, g.name_en).in_(language())) for g in groups
-        ]
-        if not form.class_ids.data and len(groups) == 1:
-            form.class_ids.data = [groups[0].id]
-        chosen = [g for g in groups if g.id in (form.class_ids.data or [])]
-        audience = audience_of(held, [g.id for g in chosen], when.today())
-        school = held.get(Organisation, chosen[0].school_id) if chosen else None
+        somebody = _offer(held, form)
+        whom = _addressees(held, form)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
-    previews = _previews(audience, _sender(chosen, school), title)
     return render_form(
         "communication/compose.html",
         form,
-        audience=audience,
-        chosen=chosen,
-        previews=previews,
-        nobody=not groups,
+        whom=whom,
+        previews=_previews(whom.counts, whom.sender, title),
+        nobody=not somebody,
     )
 
 
@@ -132,8 +181,7 @@ def compose() -> ResponseReturnValue:
     """Write a notice. Three buttons: refresh the counts, check, and (after the check) send."""
     form = NoticeForm()
     with reading() as held:
-        groups = queries.classes_to_write_to(held, current_actor())
-    form.class_ids.choices = [(g.id, g.name_zh) for g in groups]
+        _offer(held, form)
     if not form.draft_key.data:
         form.draft_key.data = crypto.new_token()
     step = request.form.get("step", "")
@@ -145,7 +193,8 @@ def compose() -> ResponseReturnValue:
             notice_id = services.send_notice(
                 uow,
                 draft_key=form.draft_key.data or "",
-                class_ids=form.class_ids.data or [],
+                class_ids=[] if form.org_id.data else form.class_ids.data or [],
+                org_id=int(form.org_id.data) if form.org_id.data else None,
                 title=Text(form.title_zh.data or "", form.title_en.data or ""),
                 body=Text(form.body_zh.data or "", form.body_en.data or ""),
                 level=form.level.data or "confirm",
@@ -164,19 +213,16 @@ def compose() -> ResponseReturnValue:
             body_en=form.body_en.data or "",
             links_allowed=_links_allowed(),
         )
-    if not done.ok or not form.class_ids.data:
+    if not done.ok or not (form.org_id.data or form.class_ids.data):
         return _compose(form)
     with reading() as held:
-        chosen = [g for g in groups if g.id in form.class_ids.data]
-        audience = audience_of(held, [g.id for g in chosen], when.today())
-        school = held.get(Organisation, chosen[0].school_id) if chosen else None
+        whom = _addressees(held, form)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
     return render_template(
         "communication/check.html",
         form=form,
-        audience=audience,
-        chosen=chosen,
-        previews=_previews(audience, _sender(chosen, school), title),
+        whom=whom,
+        previews=_previews(whom.counts, whom.sender, title),
     )
 
 
@@ -187,19 +233,18 @@ def show(notice_id: int) -> ResponseReturnValue:
     wanted = request.args.get("show", "")
     with reading() as held:
         notice = queries.notice_of(held, current_actor(), notice_id)
-        lines = queries.progress(held, notice)
-        silent = services.silent(held, notice)
-    counts = queries.funnel(lines)
-    shown = [line for line in lines if _shown(line, wanted)]
+        page = paged(held, queries.progress_query(notice, wanted))
+        lines = queries.progress_lines(held, page.items)
+        counts = queries.funnel(held, notice, clock.now())
+        going = queries.is_going_out(held, notice)
     return render_template(
         "communication/show.html",
         notice=notice,
-        lines=shown,
-        total=len(lines),
+        lines=lines,
+        page=page,
         counts=counts,
-        silent=len(silent),
-        to_call=sum(line.to_call for line in lines),
-        may_nudge=services.may_nudge(current_actor(), notice),
+        going=going,
+        may_write=services.may_nudge(current_actor(), notice),
         state_word=delivery.state_word,
         state_tone=delivery.state_tone,
         reason_word=delivery.reason_word,
@@ -207,14 +252,19 @@ def show(notice_id: int) -> ResponseReturnValue:
     )
 
 
-def _shown(line: queries.RecipientLine, wanted: str) -> bool:
-    if wanted == "silent":
-        return line.silent
-    if wanted == "call":
-        return line.to_call
-    if wanted == "failed":
-        return line.state in queries.UNREACHED
-    return True
+@bp.post("/<int:notice_id>/stop")
+@guard(Access.STAFF)
+def stop(notice_id: int) -> ResponseReturnValue:
+    """Let nothing more leave."""
+    with unit_of_work() as uow:
+        services.stop_notice(uow, notice_id=notice_id)
+    say(
+        Text(
+            "已停止。尚未发出的短信不会再发；已交给运营商的无法撤回。",
+            "Stopped. What has not left stays here; what the provider has cannot be called back.",
+        )
+    )
+    return redirect(url_for("communication.show", notice_id=notice_id), 303)
 
 
 @bp.post("/<int:notice_id>/nudge")

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from sqlalchemy import and_, func, not_, select
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from coordination.domain.people.models import Person
 from coordination.domain.people.recipients import (
     Recipient,
     children_of_classes,
+    children_of_organisation,
     guardians_of_children,
+    recipients_query,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A recipient as the preview shows one: the names of the children."""
+
+    children: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many are reached, and how many not; the same for some classes and for a whole district."""
+
+    guardians: int
+    texts: int
+    without_phone: int
+    opted_out: int
+    languages: Mapping[str, int]
+    examples: Mapping[str, Example]
+    # not counted for a whole school: only phones matter there
+    families: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +58,21 @@ class Audience:
         """Families: children who share a guardian belong to one."""
         return _families({r.guardian_id: r.child_ids for r in self.recipients}, set(self.children))
 
-    def languages(self) -> dict[str, int]:
-        """Messages per language."""
-        counts: dict[str, int] = {}
-        for recipient in self.told:
-            counts[recipient.language] = counts.get(recipient.language, 0) + 1
-        return counts
+    def counts(self) -> Counts:
+        """The counts alone."""
+        examples = {
+            r.language: Example(tuple(self.children[c] for c in r.child_ids))
+            for r in reversed(self.told)
+        }
+        return Counts(
+            guardians=len(self.recipients),
+            texts=len(self.told),
+            without_phone=len(self.without_phone),
+            opted_out=len(self.suppressed),
+            languages=Counter(r.language for r in self.told),
+            examples=examples,
+            families=self.households,
+        )
 
 
 def audience_of(session: Session, class_ids: Collection[int], today: date) -> Audience:
@@ -55,6 +91,44 @@ def audience_of(session: Session, class_ids: Collection[int], today: date) -> Au
         without_phone=tuple(r for r in recipients if r.phone_mask is None),
         suppressed=tuple(r for r in recipients if r.phone_mask and r.suppressed is not None),
         unreached_children=tuple(name for c, name in children.items() if c not in reached),
+    )
+
+
+def counts_of_organisation(session: Session, org_id: int, today: date) -> Counts:
+    """Counts for everybody of a school or district, by statements whose cost grows with it but whose
+    answer does not."""
+    found = recipients_query(children_of_organisation(org_id, today), today)
+    reachable = and_(found.c.has_phone, not_(found.c.stopped))
+    guardians, without, stopped = session.execute(
+        select(
+            func.count(),
+            func.count().filter(not_(found.c.has_phone)),
+            func.count().filter(found.c.stopped),
+        ).select_from(found)
+    ).one()
+    first = (
+        select(found.c.language, found.c.child_ids)
+        .where(reachable)
+        .ext(distinct_on(found.c.household_key))
+        .order_by(found.c.household_key, found.c.rank, found.c.guardian_id)
+        .subquery("first")
+    )
+    languages: dict[str, int] = {}
+    examples: dict[str, Example] = {}
+    for language, count, child in session.execute(
+        select(first.c.language, func.count(), func.min(first.c.child_ids[1])).group_by(
+            first.c.language
+        )
+    ):
+        languages[language] = count
+        examples[language] = Example((session.get_one(Person, child).name,))
+    return Counts(
+        guardians=guardians,
+        texts=sum(languages.values()),
+        without_phone=without,
+        opted_out=stopped,
+        languages=languages,
+        examples=examples,
     )
 
 

@@ -8,19 +8,19 @@ from coordination.ground.events import Event
 
 
 @dataclass(frozen=True, slots=True)
-class NoticeSent(Event):
-    """A notice goes out to its recipients."""
+class NoticeStretchDue(Event):
+    """A stretch of a notice's recipients is to be written to: first (round 0) or reminded."""
 
     notice_id: int
+    round: int
+    recipient_ids: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class SilentNudged(Event):
-    """Those who have not answered are asked once more."""
+class NoticeStopped(Event):
+    """A notice must not reach anybody else."""
 
     notice_id: int
-    guardian_ids: tuple[int, ...]
-    round: int
 
 
 @dataclass(frozen=True, slots=True)

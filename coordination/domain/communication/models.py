@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import BigInteger
@@ -22,6 +22,8 @@ class Notice(Row, Base):
     class_id: Mapped[int | None] = mapped_column(ForeignKey("class_group.id"))
     sender_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     draft_key: Mapped[str] = mapped_column(unique=True)
+    # to some classes, or to everybody of the school or district that `school_id` names
+    reach: Mapped[str] = mapped_column(server_default="classes")
     title_zh: Mapped[str]
     title_en: Mapped[str]
     body_zh: Mapped[str]
@@ -35,6 +37,26 @@ class Notice(Row, Base):
     __table_args__ = (
         CheckConstraint("level in ('info','confirm')", name="level"),
         CheckConstraint("state in ('draft','sent','cancelled')", name="state"),
+        CheckConstraint("reach in ('classes','school','district')", name="reach"),
+    )
+
+
+class NoticeRound(Row, Base):
+    """发送轮次: the first text (0) or a reminder (1, 2, …), written out a stretch at a time.
+
+    `upto` is the last recipient row whose text stands in the outbox.
+    """
+
+    __tablename__ = "notice_round"
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notice.id"))
+    number: Mapped[int]
+    started_at: Mapped[datetime]
+    upto: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    done_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("uq_notice_round", "notice_id", "number", unique=True),
+        Index("ix_notice_round_open", "id", postgresql_where=text("done_at is null")),
     )
 
 

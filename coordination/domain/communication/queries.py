@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import BigInteger, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    case,
+    cast,
+    func,
+    not_,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
+from coordination.authz.policy import allowed
+from coordination.authz.rules import Scope
 from coordination.authz.visibility import visible
-from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
 from coordination.domain.people.contacts import masks_of
-from coordination.domain.people.models import ClassGroup, Person
-from coordination.ground.actor import Actor
+from coordination.domain.people.models import ClassGroup, Organisation, Person
+from coordination.ground.actor import Actor, Role
 from coordination.ground.errors import NotFound
 from notifications import outbox
 
@@ -53,12 +68,8 @@ class RecipientLine:
     nudges: int
     message_id: int | None
     # nobody of the household has answered
-    silent: bool = False
-
-    @property
-    def to_call(self) -> bool:
-        """Silent although reminded, or never reached: somebody has to phone."""
-        return self.silent and (self.state in UNREACHED or self.nudges > 0)
+    silent: bool
+    to_call: bool
 
 
 UNREACHED = frozenset({"failed", "undelivered", "suppressed", "expired", "skipped", "needs_human"})
@@ -108,61 +119,158 @@ def notice_of(session: Session, actor: Actor, notice_id: int) -> Notice:
     return found
 
 
-def progress(session: Session, notice: Notice) -> list[RecipientLine]:
-    """Every recipient with the state of their message, the silent first."""
-    rows = session.execute(
-        select(NoticeRecipient, Person.name)
-        .join(Person, Person.id == NoticeRecipient.guardian_id)
-        .where(NoticeRecipient.notice_id == notice.id)
-    ).all()
-    newest = {
-        s.household_key: s for s in outbox.statuses(session, "notice", notice.id)
-    }  # in order of id: a nudge replaces the first message
-    answered = {
-        r.household_key
-        for r, _ in rows
-        if (r.confirmed_at if notice.level == "confirm" else r.read_at) is not None
-    }
-    # what was done to the phone counts for all who share it
-    nudges: dict[str, int] = {}
-    for row, _ in rows:
-        nudges[row.household_key] = max(row.nudges, nudges.get(row.household_key, 0))
-    names = names_of(session, {c for r, _ in rows for c in r.child_ids})
-    masks = masks_of(session, [r.guardian_id for r, _ in rows])
-    lines = []
-    for row, name in rows:
-        status = newest.get(row.household_key)
-        skipped = row.skip_reason
-        lines.append(
-            RecipientLine(
-                name=name,
-                children="、".join(names.get(c, "") for c in row.child_ids),
-                phone=masks.get(row.guardian_id),
-                language=row.language,
-                state="skipped" if skipped else status.state.value if status else "queued",
-                reason=skipped or (status.reason_code if status else None),
-                read_at=row.read_at,
-                confirmed_at=row.confirmed_at,
-                nudges=nudges[row.household_key],
-                message_id=status.message_id if status else None,
-                silent=row.household_key not in answered,
-            )
+@dataclass(frozen=True, slots=True)
+class Funnel:
+    """Counts for the head of the progress page; guardians, not texts."""
+
+    total: int = 0
+    queued: int = 0
+    sent: int = 0
+    delivered: int = 0
+    read: int = 0
+    confirmed: int = 0
+    failed: int = 0
+    silent: int = 0
+    to_call: int = 0
+    stopped: int = 0
+    # texts that a provider took in the last PACE seconds
+    lately: int = 0
+
+    @property
+    def seconds_left(self) -> int | None:
+        """How long the waiting texts will take at the present pace; None while nothing moves."""
+        return self.queued * PACE // self.lately if self.lately else None
+
+
+PACE = 10
+_TAKEN = ("accepted", "sent", "delivered", "undelivered", "failed", "unknown")
+
+
+def _standing(notice: Notice) -> Subquery:
+    newest = outbox.newest("notice", notice.id)
+    row = NoticeRecipient
+    answer = row.confirmed_at if notice.level == "confirm" else row.read_at
+    # what was done to the phone, and what was answered, counts for all who share it
+    answered = func.bool_or(answer.is_not(None)).over(partition_by=row.household_key)
+    nudges = func.max(row.nudges).over(partition_by=row.household_key)
+    state = case(
+        (row.skip_reason.is_not(None), "skipped"),
+        else_=func.coalesce(
+            newest.c.state, "cancelled" if notice.state == "cancelled" else "queued"
+        ),
+    )
+    held = (
+        select(
+            row.id,
+            row.guardian_id,
+            row.child_ids,
+            row.language,
+            row.read_at,
+            row.confirmed_at,
+            (row.told_via_id == row.guardian_id).label("told"),
+            answered.label("answered"),
+            nudges.label("nudges"),
+            state.label("state"),
+            func.coalesce(row.skip_reason, newest.c.reason_code).label("reason"),
+            newest.c.id.label("message_id"),
+            newest.c.updated_at,
         )
-    return sorted(lines, key=lambda x: (not x.silent, x.state not in UNREACHED, x.name))
+        .outerjoin(newest, newest.c.household_key == row.household_key)
+        .where(row.notice_id == notice.id)
+        .subquery("held")
+    )
+    unreached = held.c.state.in_(UNREACHED)
+    return select(
+        held,
+        unreached.label("unreached"),
+        # silent although reminded, or never reached: somebody has to phone
+        and_(not_(held.c.answered), or_(unreached, held.c.nudges > 0)).label("to_call"),
+    ).subquery("standing")
 
 
-def funnel(lines: list[RecipientLine]) -> Mapping[str, int]:
-    """Counts for the head of the progress page."""
-    states = Counter(line.state for line in lines)
-    waiting = sum(states[s] for s in ("queued", "held", "sending"))
-    return {
-        "queued": waiting,
-        "sent": states["accepted"],
-        "delivered": states["delivered"],
-        "read": sum(line.read_at is not None for line in lines),
-        "confirmed": sum(line.confirmed_at is not None for line in lines),
-        "failed": sum(states[s] for s in UNREACHED),
-    }
+def progress_query(notice: Notice, wanted: str = "") -> Select[Any]:
+    """Every recipient with the state of their message, the silent first; for `progress_lines`.
+
+    `wanted` is "", "silent", "failed" or "call".
+    """
+    found = _standing(notice)
+    query = (
+        select(found, Person.name)
+        .join(Person, Person.id == found.c.guardian_id)
+        .order_by(found.c.answered, found.c.unreached.desc(), Person.pinyin, found.c.id)
+    )
+    if wanted == "silent":
+        return query.where(not_(found.c.answered))
+    if wanted == "failed":
+        return query.where(found.c.unreached)
+    if wanted == "call":
+        return query.where(found.c.to_call)
+    return query
+
+
+def progress_lines(session: Session, rows: Sequence[Row[Any]]) -> list[RecipientLine]:
+    """The lines of one page of `progress_query`."""
+    names = names_of(session, {c for row in rows for c in row.child_ids})
+    masks = masks_of(session, [row.guardian_id for row in rows])
+    return [
+        RecipientLine(
+            name=row.name,
+            children="、".join(names.get(c, "") for c in row.child_ids),
+            phone=masks.get(row.guardian_id),
+            language=row.language,
+            state=row.state,
+            reason=row.reason,
+            read_at=row.read_at,
+            confirmed_at=row.confirmed_at,
+            nudges=row.nudges,
+            message_id=row.message_id,
+            silent=not row.answered,
+            to_call=row.to_call,
+        )
+        for row in rows
+    ]
+
+
+def funnel(session: Session, notice: Notice, now: datetime) -> Funnel:
+    """Counts of a notice, by one query however many recipients."""
+    found = _standing(notice)
+    state = found.c.state
+
+    def number(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.count().filter(and_(*conditions))
+
+    row = session.execute(
+        select(
+            func.count(),
+            number(state.in_(("queued", "held", "sending"))),
+            number(state.in_(("accepted", "sent"))),
+            number(state == "delivered"),
+            func.count(found.c.read_at),
+            func.count(found.c.confirmed_at),
+            number(found.c.unreached),
+            number(found.c.told, not_(found.c.answered)),
+            number(found.c.to_call),
+            number(state == "cancelled"),
+            number(
+                found.c.told,
+                state.in_(_TAKEN),
+                found.c.updated_at > now - timedelta(seconds=PACE),
+            ),
+        )
+    ).one()
+    return Funnel(*row)
+
+
+def is_going_out(session: Session, notice: Notice) -> bool:
+    """Whether texts of a notice have still to be written or sent."""
+    if notice.state != "sent":
+        return False
+    unwritten = session.scalar(
+        select(NoticeRound.id)
+        .where(NoticeRound.notice_id == notice.id, NoticeRound.done_at.is_(None))
+        .limit(1)
+    )
+    return unwritten is not None or bool(outbox.waiting_count(session, "notice", notice.id))
 
 
 def names_of(session: Session, person_ids: set[int]) -> dict[int, str]:
@@ -186,14 +294,21 @@ def classes_to_write_to(session: Session, actor: Actor) -> list[ClassGroup]:
     )
 
 
-def last_nudge_at(session: Session, notice_id: int) -> datetime | None:
-    """When somebody was last reminded of a notice."""
-    times = [
-        s.created_at
-        for s in outbox.statuses(session, "notice", notice_id)
-        if s.template_key == "notice_nudge"
+def organisations_to_write_to(session: Session, actor: Actor) -> list[Organisation]:
+    """Schools, and the district, to all of whose families the actor may write."""
+    return [
+        org
+        for org in session.scalars(
+            select(Organisation)
+            .where(
+                Organisation.id.in_(actor.orgs(Role.SCHOOL_ADMIN, Role.DISTRICT_ADMIN)),
+                Organisation.kind.in_(("school", "district")),
+                Organisation.active.is_(True),
+            )
+            .order_by(Organisation.id)
+        )
+        if allowed(actor, Action.NOTICE_SEND, Scope(school=org.id))
     ]
-    return max(times, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Use cases of notices: send, read, confirm, nudge.
+"""Use cases of notices: send, read, confirm, nudge, stop.
 
 Who receives is decided by `people.recipients` alone; what the text message says and when it leaves
 is decided by the reactions.
@@ -7,24 +7,39 @@ is decided by the reactions.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import date, datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    not_,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
 from coordination.domain.communication import rules
-from coordination.domain.communication.audience import audience_of
 from coordination.domain.communication.events import (
     NoticeAcknowledged,
-    NoticeSent,
-    SilentNudged,
+    NoticeStopped,
+    NoticeStretchDue,
 )
-from coordination.domain.communication.models import Notice, NoticeRecipient
-from coordination.domain.communication.queries import last_nudge_at
-from coordination.domain.people.models import ClassGroup
+from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
+from coordination.domain.people.models import ClassGroup, Organisation
+from coordination.domain.people.recipients import (
+    children_in,
+    children_of_organisation,
+    recipients_query,
+)
 from coordination.ground.actor import Actor
 from coordination.ground.errors import Conflict, Invalid, NotFound
 from coordination.ground.text import Text
@@ -35,15 +50,17 @@ def send_notice(
     uow: UnitOfWork,
     *,
     draft_key: str,
-    class_ids: Collection[int],
     title: Text,
     body: Text,
     level: str,
+    class_ids: Collection[int] = (),
+    org_id: int | None = None,
     due_at: datetime | None = None,
     links_allowed: bool = False,
 ) -> Notice:
-    """Send a notice to the guardians of some classes of one school; a second call with the same
-    `draft_key` (a double click, a retried post) returns the first notice and sends nothing."""
+    """Send a notice to the guardians of some classes of one school, or (with `org_id`) of a whole
+    school or district; a second call with the same `draft_key` (a double click, a retried post)
+    returns the first notice and sends nothing."""
     # two presses that arrive together: the second waits here and then finds the first's notice
     uow.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(draft_key, 0))))
     known = uow.session.scalar(select(Notice).where(Notice.draft_key == draft_key))
@@ -51,9 +68,9 @@ def send_notice(
         for place in places_of(known):
             uow.authorize(Action.NOTICE_SEND, place)
         return known
-    groups = _classes(uow, class_ids)
-    for group in groups:
-        uow.authorize(Action.NOTICE_SEND, Scope(school=group.school_id, class_=group.id))
+    notice = _addressed(uow, class_ids, org_id)
+    for place in places_of(notice):
+        uow.authorize(Action.NOTICE_SEND, place)
     rules.refuse_poor_text(
         title_zh=title.zh,
         title_en=title.en,
@@ -69,58 +86,159 @@ def send_notice(
                 )
             }
         )
-    audience = audience_of(uow.session, [g.id for g in groups], uow.now.date())
-    if not audience.recipients:
+    recipient = recipients_query(children_of(notice, uow.now.date()), uow.now.date())
+    if not uow.session.scalar(select(select(recipient).exists())):
         raise Conflict(
             Text(
-                "所选班级还没有登记家长，无法发送。请先导入名册。",
-                "No guardian is known for these classes yet; import the roster first.",
+                "这里还没有登记家长，无法发送。请先导入名册。",
+                "No guardian is known here yet; import the roster first.",
             ),
             code="no_audience",
         )
-    notice = Notice(
-        school_id=groups[0].school_id,
-        class_ids=sorted(g.id for g in groups),
-        class_id=groups[0].id if len(groups) == 1 else None,
-        sender_id=_sender(uow),
-        draft_key=draft_key,
-        title_zh=title.zh,
-        title_en=title.en,
-        body_zh=body.zh,
-        body_en=body.en,
-        level=level,
-        state="sent",
-        due_at=due_at,
-        sent_at=uow.now,
-    )
+    notice.sender_id, notice.draft_key = _sender(uow), draft_key
+    notice.title_zh, notice.title_en = title.zh, title.en
+    notice.body_zh, notice.body_en = body.zh, body.en
+    notice.level, notice.due_at = level, due_at
+    notice.state, notice.sent_at = "sent", uow.now
     uow.session.add(notice)
-    uow.session.flush()  # recipients refer to it
-    told = {r.household_key: r.guardian_id for r in audience.told}
-    for recipient in audience.recipients:
-        via = told.get(recipient.household_key)
-        uow.session.add(
-            NoticeRecipient(
-                notice_id=notice.id,
-                guardian_id=recipient.guardian_id,
-                child_ids=list(recipient.child_ids),
-                household_key=recipient.household_key,
-                language=recipient.language,
-                told_via_id=via,
-                skip_reason=None
-                if via is not None
-                else "no_phone"
-                if recipient.phone_mask is None
-                else "opted_out",
-                nudges=0,
-            )
-        )
-    uow.record(NoticeSent(notice.id))
+    uow.session.flush()  # rounds and recipients refer to it
+    _begin_round(uow, notice, 0)
     return notice
 
 
+def _addressed(uow: UnitOfWork, class_ids: Collection[int], org_id: int | None) -> Notice:
+    """An empty notice that knows whom it is for."""
+    if org_id is None:
+        groups = _classes(uow, class_ids)
+        return Notice(
+            school_id=groups[0].school_id,
+            class_ids=sorted(g.id for g in groups),
+            class_id=groups[0].id if len(groups) == 1 else None,
+            reach="classes",
+        )
+    org = uow.session.get(Organisation, org_id)
+    if org is None or org.kind not in WIDE:
+        raise NotFound()
+    return Notice(school_id=org.id, class_ids=[], class_id=None, reach=org.kind)
+
+
+WIDE = frozenset({"school", "district"})
+
+
+def children_of(notice: Notice, today: date) -> Select[int]:
+    """The children a notice is about."""
+    if notice.reach in WIDE:
+        return children_of_organisation(notice.school_id, today)
+    return children_in(notice.class_ids, today)
+
+
 def places_of(notice: Notice) -> list[Scope]:
-    """The classes of a notice as the policy sees them: who may write to all may send or nudge."""
+    """Where a notice goes as the policy sees it: who may write to all may send, nudge or stop."""
+    if notice.reach in WIDE:
+        return [Scope(school=notice.school_id)]
     return [Scope(school=notice.school_id, class_=c) for c in notice.class_ids]
+
+
+# -- writing to the recipients, a stretch at a time ---------------------------------------------
+
+STRETCH = 1000
+
+
+def _begin_round(uow: UnitOfWork, notice: Notice, number: int) -> None:
+    """Start a round. Some classes are written to at once; a whole school is left to the clock, so
+    that the sender need not wait."""
+    begun = NoticeRound(notice_id=notice.id, number=number, started_at=uow.now, upto=0)
+    uow.session.add(begun)
+    uow.session.flush()
+    while notice.reach not in WIDE and begun.done_at is None:
+        _stretch(uow, notice, begun)
+
+
+def open_rounds(session: Session) -> list[int]:
+    """Rounds that still have recipients to be written to, the oldest first."""
+    return list(
+        session.scalars(
+            select(NoticeRound.id).where(NoticeRound.done_at.is_(None)).order_by(NoticeRound.id)
+        )
+    )
+
+
+def write_stretch(uow: UnitOfWork, *, round_id: int) -> bool:
+    """Write to the next stretch of an open round; whether there is more to do."""
+    uow.authorize(Action.SYSTEM_RUN)
+    found = uow.session.get(NoticeRound, round_id, with_for_update=True)
+    if found is None or found.done_at is not None:
+        return False
+    notice = uow.session.get_one(Notice, found.notice_id, with_for_update={"read": True})
+    _stretch(uow, notice, found)
+    return found.done_at is None
+
+
+def _stretch(uow: UnitOfWork, notice: Notice, begun: NoticeRound) -> None:
+    if notice.state == "cancelled":
+        begun.done_at = uow.now
+        return
+    if begun.number == 0 and begun.upto == 0:
+        _fill_recipients(uow, notice)
+    query = (
+        select(NoticeRecipient.id)
+        .where(
+            NoticeRecipient.notice_id == notice.id,
+            NoticeRecipient.told_via_id == NoticeRecipient.guardian_id,
+            NoticeRecipient.id > begun.upto,
+        )
+        .order_by(NoticeRecipient.id)
+        .limit(STRETCH)
+    )
+    if begun.number:
+        query = query.where(NoticeRecipient.nudges == begun.number)
+    ids = tuple(uow.session.scalars(query))
+    if ids:
+        begun.upto = ids[-1]
+        uow.record(NoticeStretchDue(notice.id, begun.number, ids))
+    if len(ids) < STRETCH:
+        begun.done_at = uow.now
+
+
+def _fill_recipients(uow: UnitOfWork, notice: Notice) -> None:
+    """One row per guardian, by one statement; each phone is told once, whoever shares it."""
+    today = uow.now.date()
+    found = recipients_query(children_of(notice, today), today)
+    reachable = and_(found.c.has_phone, not_(found.c.stopped))
+    via = func.first_value(case((reachable, found.c.guardian_id))).over(
+        partition_by=found.c.household_key,
+        order_by=(reachable.desc(), found.c.rank, found.c.guardian_id),
+    )
+    row = select(found, via.label("via")).subquery("row")
+    uow.session.execute(
+        insert(NoticeRecipient)
+        .from_select(
+            [
+                "notice_id",
+                "guardian_id",
+                "child_ids",
+                "household_key",
+                "language",
+                "told_via_id",
+                "skip_reason",
+            ],
+            select(
+                literal(notice.id, BigInteger),
+                row.c.guardian_id,
+                row.c.child_ids,
+                row.c.household_key,
+                row.c.language,
+                row.c.via,
+                case(
+                    (row.c.via.is_not(None), None),
+                    (row.c.has_phone, "opted_out"),
+                    else_="no_phone",
+                ),
+            ).order_by(row.c.rank, row.c.guardian_id),
+            include_defaults=False,
+        )
+        .on_conflict_do_nothing(index_elements=["notice_id", "guardian_id"])
+    )
 
 
 def _sender(uow: UnitOfWork) -> int:
@@ -176,8 +294,8 @@ def acknowledge(uow: UnitOfWork, *, notice_id: int, confirm: bool) -> None:
     uow.record(NoticeAcknowledged(notice_id, row.guardian_id))
 
 
-def silent(session: Session, notice: Notice) -> list[NoticeRecipient]:
-    """Recipients who were told and whose household has not answered."""
+def is_silent(notice: Notice) -> ColumnElement[bool]:
+    """The condition under which a recipient was told and nobody of the household has answered."""
     answered = (
         NoticeRecipient.confirmed_at if notice.level == "confirm" else NoticeRecipient.read_at
     )
@@ -187,16 +305,10 @@ def silent(session: Session, notice: Notice) -> list[NoticeRecipient]:
         .group_by(NoticeRecipient.household_key)
         .having(func.count(answered) == 0)
     )
-    return list(
-        session.scalars(
-            select(NoticeRecipient)
-            .where(
-                NoticeRecipient.notice_id == notice.id,
-                NoticeRecipient.told_via_id == NoticeRecipient.guardian_id,
-                NoticeRecipient.household_key.in_(quiet),
-            )
-            .order_by(NoticeRecipient.id)
-        )
+    return and_(
+        NoticeRecipient.notice_id == notice.id,
+        NoticeRecipient.told_via_id == NoticeRecipient.guardian_id,
+        NoticeRecipient.household_key.in_(quiet),
     )
 
 
@@ -213,16 +325,48 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
         raise NotFound()
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
-    rules.refuse_impatience(last_nudge_at(uow.session, notice_id), uow.now)
-    rows = silent(uow.session, notice)
-    if not rows:
+    if notice.state == "cancelled":
+        raise Conflict(
+            Text("这条通知已停止发送。", "This notice was stopped."), code="notice_stopped"
+        )
+    rounds = uow.session.scalars(
+        select(NoticeRound).where(NoticeRound.notice_id == notice_id).order_by(NoticeRound.number)
+    ).all()
+    if any(r.done_at is None for r in rounds):
+        raise Conflict(
+            Text(
+                "这条通知还在发送，发完后再提醒。",
+                "This notice is still going out; remind when it is done.",
+            ),
+            code="still_sending",
+        )
+    last = rounds[-1]
+    rules.refuse_impatience(last.started_at if last.number else None, uow.now)
+    reminded = len(
+        uow.session.scalars(
+            update(NoticeRecipient)
+            .where(is_silent(notice))
+            .values(nudges=last.number + 1)
+            .returning(NoticeRecipient.id)
+        ).all()
+    )
+    if not reminded:
         raise Conflict(
             Text("所有家庭都已回复，无需提醒。", "Every family has answered; nobody to remind."),
             code="nobody_silent",
         )
-    for row in rows:
-        row.nudges += 1
-    uow.record(
-        SilentNudged(notice.id, tuple(r.guardian_id for r in rows), max(r.nudges for r in rows))
-    )
-    return len(rows)
+    _begin_round(uow, notice, last.number + 1)
+    return reminded
+
+
+def stop_notice(uow: UnitOfWork, *, notice_id: int) -> None:
+    """Let nothing more leave; what has left cannot be called back."""
+    notice = uow.session.get(Notice, notice_id, with_for_update=True)
+    if notice is None:
+        raise NotFound()
+    for place in places_of(notice):
+        uow.authorize(Action.NOTICE_SEND, place)
+    if notice.state == "cancelled":
+        return
+    notice.state = "cancelled"
+    uow.record(NoticeStopped(notice_id))

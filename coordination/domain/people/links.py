@@ -5,9 +5,10 @@ Only hashes are kept; a wrong, revoked or foreign code all look the same.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.models import AccessCode
@@ -39,6 +40,33 @@ def issue(
         )
     )
     return code
+
+
+def issue_many(
+    uow: UnitOfWork,
+    person_ids: Collection[int],
+    subject_type: str,
+    subject_id: int,
+    *,
+    expires_at: datetime,
+) -> dict[int, str]:
+    """A new code for each of many people and one subject, by one statement."""
+    codes = {person: crypto.new_code() for person in person_ids}
+    if codes:
+        uow.session.execute(
+            insert(AccessCode),
+            [
+                {
+                    "code_hash": crypto.token_hash(code),
+                    "person_id": person,
+                    "subject_type": subject_type,
+                    "subject_id": subject_id,
+                    "expires_at": expires_at,
+                }
+                for person, code in codes.items()
+            ],
+        )
+    return codes
 
 
 def shown(code: str) -> str:

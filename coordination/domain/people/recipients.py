@@ -9,10 +9,18 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Select, String, Subquery, and_, cast, func, or_, select
+from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
 from sqlalchemy.orm import Session
 
-from coordination.domain.people.models import ClassMember, ContactPoint, Guardianship, Person
+from coordination.domain.people.models import (
+    ClassGroup,
+    ClassMember,
+    ContactPoint,
+    Guardianship,
+    Organisation,
+    Person,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +104,7 @@ def children_of_classes(session: Session, class_ids: Collection[int], today: dat
     rows = session.execute(
         select(Person.id, Person.name, ClassMember.class_id)
         .join(ClassMember, ClassMember.person_id == Person.id)
-        .where(
-            ClassMember.class_id.in_(class_ids),
-            ClassMember.starts_on <= today,
-            or_(ClassMember.ends_on.is_(None), ClassMember.ends_on >= today),
-            Person.is_student.is_(True),
-            Person.status == "active",
-        )
+        .where(ClassMember.class_id.in_(class_ids), _is_there(today))
         .order_by(Person.pinyin, Person.id)
     )
     return [Child(*row) for row in rows]
@@ -129,4 +131,87 @@ def may_have(session: Session, guardian_id: int, child_ids: Collection[int], tod
             .limit(1)
         )
         is not None
+    )
+
+
+def children_of_organisation(org_id: int, today: date) -> Select[int]:
+    """The ids of the children who are today in a class of this school, or of this district's schools."""
+    return (
+        select(ClassMember.person_id)
+        .join(Person, Person.id == ClassMember.person_id)
+        .join(ClassGroup, ClassGroup.id == ClassMember.class_id)
+        .join(Organisation, Organisation.id == ClassGroup.school_id)
+        .where(
+            or_(Organisation.id == org_id, Organisation.parent_id == org_id),
+            Organisation.active.is_(True),
+            ClassGroup.active.is_(True),
+            _is_there(today),
+        )
+    )
+
+
+def children_in(class_ids: Collection[int], today: date) -> Select[int]:
+    """The ids of the children who are in these classes today."""
+    return (
+        select(ClassMember.person_id)
+        .join(Person, Person.id == ClassMember.person_id)
+        .where(ClassMember.class_id.in_(class_ids), _is_there(today))
+    )
+
+
+def _is_there(today: date) -> ColumnElement[bool]:
+    return and_(
+        ClassMember.starts_on <= today,
+        or_(ClassMember.ends_on.is_(None), ClassMember.ends_on >= today),
+        Person.is_student.is_(True),
+        Person.status == "active",
+    )
+
+
+def recipients_query(children: Select[int], today: date) -> Subquery:
+    """The same resolution for any number of children, as rows for a statement.
+
+    Columns: guardian_id, language, child_ids, household_key, has_phone, stopped, and `rank`, by which
+    the first of several who share a phone is the one that is written to.
+    """
+    phone = (
+        select(ContactPoint.person_id, ContactPoint.value_index, ContactPoint.suppressed_reason)
+        .where(ContactPoint.kind == "phone")
+        .ext(distinct_on(ContactPoint.person_id))
+        .order_by(
+            ContactPoint.person_id,
+            ContactPoint.suppressed_at.is_(None).desc(),
+            ContactPoint.id.desc(),
+        )
+        .subquery("phone")
+    )
+    told = (
+        select(
+            Guardianship.guardian_id,
+            Person.language,
+            func.array_agg(aggregate_order_by(Guardianship.child_id, Guardianship.child_id)).label(
+                "child_ids"
+            ),
+            func.min(Guardianship.contact_order).label("rank"),
+        )
+        .join(Person, Person.id == Guardianship.guardian_id)
+        .where(Guardianship.child_id.in_(children), Person.status == "active", is_told(today))
+        .group_by(Guardianship.guardian_id, Person.language)
+        .subquery("told")
+    )
+    return (
+        select(
+            told.c.guardian_id,
+            told.c.language,
+            told.c.child_ids,
+            told.c.rank,
+            func.coalesce(
+                func.encode(phone.c.value_index, "hex"),
+                func.concat("person-", cast(told.c.guardian_id, String)),
+            ).label("household_key"),
+            phone.c.value_index.is_not(None).label("has_phone"),
+            phone.c.suppressed_reason.is_not(None).label("stopped"),
+        )
+        .outerjoin(phone, phone.c.person_id == told.c.guardian_id)
+        .subquery("recipient")
     )

@@ -31,5 +31,18 @@
     form.dataset.sent = "1";
     setTimeout(() => { delete form.dataset.sent; }, 4000);
   });
+  // A part that is still changing is fetched anew, and the page once more when it has come to rest.
+  const live = document.querySelector("[data-live][id]");
+  if (live) {
+    const refresh = async () => {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (!answer.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const fresh = page.getElementById(live.id);
+      if (!fresh || fresh.dataset.live === undefined) { location.reload(); return; }
+      live.replaceChildren(...fresh.childNodes);
+    };
+    setInterval(() => { if (!document.hidden) refresh().catch(() => {}); }, Number(live.dataset.live) * 1000);
+  }
   for (const button of document.querySelectorAll("[data-needs-js]")) button.hidden = false;
 })();

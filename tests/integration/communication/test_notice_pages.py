@@ -57,9 +57,16 @@ def test_a_double_click_on_send_is_one_notice(stage: Stage, visit: Visit) -> Non
     }
     places = {client.post("/notices/new", data=form).headers["Location"] for _ in range(2)}
     assert len(places) == 1
-    page = client.get(places.pop()).get_data(as_text=True)
-    assert "只提醒未回复的 3 位" in page
+    place = places.pop()
+    page = client.get(place).get_data(as_text=True)
     assert "没有登记手机号" in page
+    # while texts still leave one can only stop; once they have left, remind
+    assert "停止发送" in page
+    with stage.engine.begin() as connection:
+        connection.exec_driver_sql("update outbox_message set state = 'accepted'")
+    page = client.get(place).get_data(as_text=True)
+    assert "停止发送" not in page
+    assert "只提醒未回复的 3 位" in page
 
 
 def test_a_refused_notice_keeps_what_was_typed(stage: Stage, visit: Visit) -> None:

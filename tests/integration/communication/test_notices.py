@@ -70,7 +70,7 @@ def test_a_guardian_without_a_phone_is_kept_with_the_reason(stage: Stage) -> Non
     assert row.skip_reason == "no_phone"
     assert [r.name for r in audience.without_phone] == ["李爷爷"]
     assert (len(audience.recipients), audience.households, len(audience.told)) == (5, 2, 3)
-    assert audience.languages() == {"zh": 2, "en": 1}
+    assert audience.counts().languages == {"zh": 2, "en": 1}
 
 
 def test_a_second_press_sends_nothing_more(stage: Stage) -> None:
@@ -143,8 +143,9 @@ def test_progress_names_the_state_of_every_recipient(stage: Stage) -> None:
     stage.acknowledge("guardian", notice)
     with Session(stage.engine) as session:
         row = queries.notice_of(session, stage.actor("teacher"), notice)
-        lines = {line.name: line for line in queries.progress(session, row)}
-        counts = queries.funnel(list(lines.values()))
+        rows = session.execute(queries.progress_query(row)).all()
+        lines = {line.name: line for line in queries.progress_lines(session, rows)}
+        counts = queries.funnel(session, row, clock.now())
     assert lines["王敏"].state == "delivered"
     assert lines["Anna Smith"].state == "failed"
     assert lines["Anna Smith"].reason == "21211"
@@ -152,14 +153,9 @@ def test_progress_names_the_state_of_every_recipient(stage: Stage) -> None:
     assert lines["李爷爷"].reason == "no_phone"
     # both parents of a shared phone show where its one text stands
     assert lines["李刚"].state == lines["赵兰"].state == "queued"
-    assert counts == {
-        "queued": 2,
-        "sent": 0,
-        "delivered": 1,
-        "read": 1,
-        "confirmed": 1,
-        "failed": 2,
-    }
+    assert counts == queries.Funnel(
+        total=5, queued=2, delivered=1, read=1, confirmed=1, failed=2, silent=2, to_call=2, lately=2
+    )
 
 
 @pytest.mark.parametrize("role", ["teacher_b", "school_admin_b", "partner", "coordinator"])
