@@ -28,6 +28,7 @@ class Action(StrEnum):
     NOTICE_SEND = "notice.send"
     PARTNER_MANAGE = "partner.manage"
     PERSON_READ = "person.read"
+    QUIET_SET = "quiet.set"
     RESOURCE_MANAGE = "resource.manage"
     RESOURCE_READ = "resource.read"
     ROSTER_IMPORT = "roster.import"

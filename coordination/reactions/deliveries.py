@@ -22,6 +22,7 @@ from coordination.domain.people.models import ContactPoint, Guardianship, Person
 from coordination.domain.people.recipients import is_told
 from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock
+from coordination.reactions.quiet_hours import AT_ONCE, waits_until
 from notifications.values import Address, Pending, Skip
 
 
@@ -55,6 +56,7 @@ class Resolver:
             )
         )
         cut_off = _cut_off(session, messages, today)
+        wait = waits_until(session, clock.now(), self._zone)
         answers: dict[int, Address | Skip] = {}
         for message in messages:
             person = message.recipient_id
@@ -66,6 +68,8 @@ class Resolver:
                 answers[message.id] = Skip("no_longer_concerned")
             elif address is None:
                 answers[message.id] = Skip("opted_out" if person in suppressed else "no_address")
+            elif wait is not None and message.message_class not in AT_ONCE:
+                answers[message.id] = Skip("quiet_hours", wait)
             else:
                 answers[message.id] = Address(kind, address)
         return answers

@@ -43,6 +43,8 @@ def write(uow: UnitOfWork, event: NoticeStretchDue) -> None:
         for row in rows
     }
     message_class: MessageClass = "confirm" if notice.level == "confirm" else "info"
+    if notice.urgent_reason and not event.round:
+        message_class = "urgent"
     tell(
         uow,
         "notice_nudge" if event.round else "notice",

@@ -30,6 +30,7 @@ _REASONS: dict[str, Text] = {
     "opted_out": Text("已退订短信", "has opted out of texts"),
     "no_longer_concerned": Text("与该学生的关系已变更", "no longer concerned with the child"),
     "left": Text("已离开本区", "has left the district"),
+    "quiet_hours": Text("免打扰时段，稍后发出", "waits for the end of quiet hours"),
     "withdrawn": Text("已撤回", "withdrawn by the sender"),
     "expired": Text("超过有效时间", "no longer useful when its turn came"),
     "30003": Text("手机关机或无法接通", "the phone is off or unreachable"),

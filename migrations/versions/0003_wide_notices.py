@@ -1,4 +1,4 @@
-"""Notices to whole schools and districts, written out a stretch at a time."""
+"""Notices to whole schools and districts, written out a stretch at a time; quiet hours."""
 
 from __future__ import annotations
 
@@ -42,6 +42,26 @@ def upgrade() -> None:
         ["id"],
         postgresql_where=sa.text("done_at is null"),
     )
+    op.add_column("notice", sa.Column("urgent_reason", sa.Text(), nullable=True))
+    op.create_table(
+        "quiet_policy",
+        sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False),
+        sa.Column("org_id", sa.BigInteger(), nullable=False),
+        sa.Column("quiet_from", sa.Time(), nullable=False),
+        sa.Column("quiet_until", sa.Time(), nullable=False),
+        sa.Column("rest_days", sa.Boolean(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["org_id"], ["organisation.id"], name=op.f("fk_quiet_policy_org_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_quiet_policy")),
+        sa.UniqueConstraint("org_id", name=op.f("uq_quiet_policy_org_id")),
+    )
     # notices of before were written out at once
     op.execute(
         "insert into notice_round (notice_id, number, started_at, done_at)"
@@ -55,6 +75,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("quiet_policy")
+    op.drop_column("notice", "urgent_reason")
     op.drop_table("notice_round")
     op.drop_constraint(op.f("ck_notice_reach"), "notice", type_="check")
     op.drop_column("notice", "reach")

@@ -1,17 +1,23 @@
-"""Pages of the district administration. They only read; nothing can be changed here."""
+"""Pages of the district administration: what happened and why, and the hours of quiet."""
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from coordination.blueprints.admin.forms import QuietForm
+from coordination.domain.communication import quiet
 from coordination.domain.oversight import audits, traces
 from coordination.domain.oversight.wording import table_word
+from coordination.ground.actor import Role
+from coordination.ground.errors import Forbidden
 from coordination.ground.text import Text
 from coordination.web import delivery
+from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
 from coordination.web.paging import paged
-from coordination.web.request import current_actor, reading
+from coordination.web.request import current_actor, reading, unit_of_work
+from coordination.web.say import say
 from coordination.web.when import today
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
@@ -48,7 +54,42 @@ def _kind(key: str) -> Text:
 @guard(Access.ADMIN)
 def index() -> ResponseReturnValue:
     """What the administration can look up."""
-    return render_template("admin/index.html")
+    return render_template("admin/index.html", office=bool(_office()))
+
+
+def _office() -> int | None:
+    """The district the actor administers; None for who may only look."""
+    return min(current_actor().orgs(Role.DISTRICT_ADMIN), default=None)
+
+
+@bp.route("/quiet", methods=["GET", "POST"])
+@guard(Access.ADMIN)
+def quiet_hours() -> ResponseReturnValue:
+    """When texts wait, and who did not let them wait, with the reason given."""
+    office = _office()
+    if office is None:
+        raise Forbidden()
+    form = QuietForm()
+    with reading() as held:
+        policy = quiet.policy_of(held)
+        sent = traces.urgent_notices(held, current_actor())
+    if not form.is_submitted() and policy is not None:
+        form.quiet_from.data, form.quiet_until.data = policy.quiet_from, policy.quiet_until
+        form.rest_days.data = policy.rest_days
+    begin, end = form.quiet_from.data, form.quiet_until.data
+    if form.validate_on_submit() and begin is not None and end is not None:
+        with attempt(form) as done, unit_of_work() as uow:
+            quiet.set_policy(
+                uow,
+                org_id=office,
+                quiet_from=begin,
+                quiet_until=end,
+                rest_days=bool(form.rest_days.data),
+            )
+        if done.ok:
+            say(Text("免打扰时段已保存。", "The quiet hours are saved."))
+            return redirect(url_for("admin.quiet_hours"), 303)
+    return render_form("admin/quiet.html", form, policy=policy, sent=sent)
 
 
 @bp.get("/audit")

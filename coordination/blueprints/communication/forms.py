@@ -33,4 +33,5 @@ class NoticeForm(Form):
         ],
         default="confirm",
     )
+    urgent_reason = LineField(both("不能等的理由", "Why it cannot wait"), [Optional()])
     due_on = LocalDateField(both("最晚回复日期", "Answer by"), [Optional()])

@@ -27,6 +27,7 @@ from coordination.ground import clock, crypto
 from coordination.ground.errors import CoordinationError, NotFound
 from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.reactions import notices as wording
+from coordination.reactions.quiet_hours import waits_until
 from coordination.web import delivery, when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
@@ -106,15 +107,18 @@ class Addressees:
     counts: Counts
     # the lists of names, for some classes only
     audience: Audience | None
+    # when the texts will leave, if not at once
+    waits: datetime | None = None
 
 
 def _addressees(held: Session, form: NoticeForm) -> Addressees:
     """Whom the form names now; the choices of the form are what the actor may write to."""
+    waits = waits_until(held, clock.now(), when.zone())
     if form.org_id.data:
         org = held.get_one(Organisation, int(form.org_id.data))
         name = Text(org.name_zh, org.name_en)
         counts = counts_of_organisation(held, org.id, when.today())
-        return Addressees(_everybody(org), name, counts, None)
+        return Addressees(_everybody(org), name, counts, None, waits)
     groups = [
         g
         for g in queries.classes_to_write_to(held, current_actor())
@@ -123,7 +127,7 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
     audience = audience_of(held, [g.id for g in groups], when.today())
     school = held.get(Organisation, groups[0].school_id) if groups else None
     label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
-    return Addressees(label, _sender(groups, school), audience.counts(), audience)
+    return Addressees(label, _sender(groups, school), audience.counts(), audience, waits)
 
 
 def _everybody(org: Organisation) -> Text:
@@ -200,6 +204,7 @@ def compose() -> ResponseReturnValue:
                 level=form.level.data or "confirm",
                 due_at=_due(form),
                 links_allowed=_links_allowed(),
+                urgent_reason=form.urgent_reason.data or "",
             ).id
         if done.ok and notice_id is not None:
             say(Text("通知已发送。", "The notice is on its way."))
@@ -213,6 +218,7 @@ def compose() -> ResponseReturnValue:
             body_en=form.body_en.data or "",
             links_allowed=_links_allowed(),
         )
+        rules.refuse_poor_reason(form.urgent_reason.data or "")
     if not done.ok or not (form.org_id.data or form.class_ids.data):
         return _compose(form)
     with reading() as held:

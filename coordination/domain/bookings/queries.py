@@ -24,7 +24,8 @@ from coordination.domain.bookings.models import (
     Resource,
 )
 from coordination.domain.bookings.values import Hours, Slot, Terms
-from coordination.domain.people.models import CalendarDay, ClassGroup, Organisation, Person
+from coordination.domain.people import schooldays
+from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.actor import Actor
 from coordination.ground.errors import NotFound
 
@@ -138,19 +139,11 @@ def overrides_between(
     session: Session, first: Slot, last: Slot, zone: ZoneInfo
 ) -> dict[date, DayKind]:
     """Where the district departs from the published calendar, over the days of these slots."""
-    return _overrides(
+    return schooldays.overrides_between(
         session,
         first.starts_at.astimezone(zone).date(),
         last.ends_at.astimezone(zone).date(),
     )
-
-
-def _overrides(session: Session, first: date, last: date) -> dict[date, DayKind]:
-    known = {kind.value for kind in DayKind}
-    rows = session.execute(
-        select(CalendarDay.day, CalendarDay.kind).where(CalendarDay.day.between(first, last))
-    )
-    return {day: DayKind(kind) for day, kind in rows if kind in known}
 
 
 # -- what is taken, what is free ---------------------------------------------------------------
@@ -218,7 +211,10 @@ def days_of(
     since, until = _midnight(first, zone), _midnight(last + timedelta(days=1), zone)
     buffers = timedelta(minutes=resource.buffer_before + resource.buffer_after)
     taken = _taken(session, [resource.id], since - buffers, until + buffers, besides=besides)
-    terms, overrides = terms_of(session, resource), _overrides(session, first, last)
+    terms, overrides = (
+        terms_of(session, resource),
+        schooldays.overrides_between(session, first, last),
+    )
     spans = sorted(set(taken[resource.id]))
     found = []
     for day in (first + timedelta(days=n) for n in range(days)):
@@ -362,7 +358,7 @@ def search_resources(
     today = now.astimezone(zone).date()
     first, length = (day, 1) if day else (today, SEARCH_DAYS)
     last = first + timedelta(days=length - 1)
-    hours, overrides = _hours(session, ids), _overrides(session, first, last)
+    hours, overrides = _hours(session, ids), schooldays.overrides_between(session, first, last)
     slack = timedelta(days=1)  # more than any buffer
     taken = _taken(
         session,

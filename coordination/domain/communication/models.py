@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, time
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -31,6 +31,8 @@ class Notice(Row, Base):
     level: Mapped[str]
     state: Mapped[str]
     due_at: Mapped[datetime | None]
+    # set when the sender had the texts leave in quiet hours too, and why
+    urgent_reason: Mapped[str | None]
     sent_at: Mapped[datetime | None]
 
     __scope__ = {"school": "school_id", "class": "class_id", "person": "sender_id"}
@@ -39,6 +41,18 @@ class Notice(Row, Base):
         CheckConstraint("state in ('draft','sent','cancelled')", name="state"),
         CheckConstraint("reach in ('classes','school','district')", name="reach"),
     )
+
+
+class QuietPolicy(Row, Base):
+    """免打扰时段: when the district's texts wait until morning; equal times mean none."""
+
+    __tablename__ = "quiet_policy"
+    org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), unique=True)
+    quiet_from: Mapped[time]
+    quiet_until: Mapped[time]
+    rest_days: Mapped[bool]
+
+    __scope__ = {"school": "org_id"}
 
 
 class NoticeRound(Row, Base):

@@ -10,6 +10,8 @@ from coordination.ground.text import Text
 
 LONGEST_TITLE = 40
 LONGEST_BODY = 2000
+SHORTEST_REASON = 4
+LONGEST_REASON = 120
 NUDGE_GAP = timedelta(hours=1)
 # Fraudsters imitate class teachers to collect money, so no notice of ours ever speaks of payment.
 BANNED = ("缴费", "转账", "验证码", "收款码", "payment code", "bank transfer")
@@ -40,7 +42,7 @@ def refuse_poor_text(
         elif found := next((w for w in BANNED if w in value.casefold()), None):
             fields[name] = Text(
                 f"不能出现“{found}”：通知里不谈付款和验证码，以防冒充。请删去。",
-                f"Remove “{found}”: notices never speak of payment or codes, as frauds do.",
+                f"Remove '{found}': notices never speak of payment or codes, as frauds do.",
             )
         elif name.startswith("title") and not links_allowed and _LINK.search(value):
             fields[name] = Text(
@@ -49,6 +51,20 @@ def refuse_poor_text(
             )
     if fields:
         raise Invalid(fields=fields)
+
+
+def refuse_poor_reason(reason: str) -> None:
+    """A reason for not waiting is a sentence, not a mark."""
+    told = reason.strip()
+    if told and not SHORTEST_REASON <= len(told) <= LONGEST_REASON:
+        raise Invalid(
+            fields={
+                "urgent_reason": Text(
+                    f"请用 {SHORTEST_REASON} 到 {LONGEST_REASON} 个字说明为何不能等。",
+                    f"Say in {SHORTEST_REASON} to {LONGEST_REASON} characters why it cannot wait.",
+                )
+            }
+        )
 
 
 def refuse_impatience(last_nudge: datetime | None, now: datetime) -> None:

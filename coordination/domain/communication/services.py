@@ -57,6 +57,7 @@ def send_notice(
     org_id: int | None = None,
     due_at: datetime | None = None,
     links_allowed: bool = False,
+    urgent_reason: str = "",
 ) -> Notice:
     """Send a notice to the guardians of some classes of one school, or (with `org_id`) of a whole
     school or district; a second call with the same `draft_key` (a double click, a retried post)
@@ -78,6 +79,7 @@ def send_notice(
         body_en=body.en,
         links_allowed=links_allowed,
     )
+    rules.refuse_poor_reason(urgent_reason)
     if due_at is not None and due_at <= uow.now:
         raise Invalid(
             fields={
@@ -99,6 +101,7 @@ def send_notice(
     notice.title_zh, notice.title_en = title.zh, title.en
     notice.body_zh, notice.body_en = body.zh, body.en
     notice.level, notice.due_at = level, due_at
+    notice.urgent_reason = urgent_reason.strip() or None
     notice.state, notice.sent_at = "sent", uow.now
     uow.session.add(notice)
     uow.session.flush()  # rounds and recipients refer to it

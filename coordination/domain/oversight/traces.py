@@ -219,3 +219,37 @@ def _line(row: OutboxMessage) -> MessageLine:
         created_at=row.created_at,
         next_at=row.next_at,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class UrgentLine:
+    """A notice that did not wait for the end of quiet hours; not what it said."""
+
+    at: datetime
+    school: Text
+    sender: str
+    reason: str
+
+
+def urgent_notices(session: Session, actor: Actor) -> list[UrgentLine]:
+    """The newest notices that were sent as urgent, for whoever may read the audit trail."""
+    refuse_unless_allowed(actor, Action.AUDIT_READ, None)
+    rows = session.execute(
+        select(
+            Notice.sent_at,
+            Organisation.name_zh,
+            Organisation.name_en,
+            Person.name,
+            Notice.urgent_reason,
+        )
+        .join(Organisation, Organisation.id == Notice.school_id)
+        .join(Person, Person.id == Notice.sender_id)
+        .where(Notice.urgent_reason.is_not(None))
+        .order_by(Notice.id.desc())
+        .limit(SHOWN)
+    )
+    return [
+        UrgentLine(at, Text(zh, en), name, reason)
+        for at, zh, en, name, reason in rows
+        if at is not None and reason is not None
+    ]

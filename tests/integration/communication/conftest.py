@@ -25,6 +25,7 @@ from coordination.reactions import notices
 from coordination.reactions.work import begin
 from coordination.settings import load
 from coordination.web.request import SESSION_KEY
+from notifications import clock as delivery_clock
 from notifications.models import OutboxMessage
 from tests.build import world as worlds
 
@@ -132,6 +133,7 @@ class Stage:
 def stage(fresh_url: str) -> Iterator[Stage]:
     """Two children more in class A: 王小宇 is 王小雨's brother; 李想's parents share one phone."""
     # the route belongs to the process, and another test may have served elsewhere
+    delivery_clock.read_from(clock.now)
     notices.use_route("http://127.0.0.1:8000", links_allowed=False)
     engine = create_engine(fresh_url)
     with Session(engine) as session:

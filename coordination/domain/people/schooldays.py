@@ -1,0 +1,20 @@
+"""Where the district departs from the published calendar: its own holidays and make-up days."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from calendars.workdays import DayKind
+from coordination.domain.people.models import CalendarDay
+
+
+def overrides_between(session: Session, first: date, last: date) -> dict[date, DayKind]:
+    """The district's own days from `first` to `last`, both included."""
+    known = {kind.value for kind in DayKind}
+    rows = session.execute(
+        select(CalendarDay.day, CalendarDay.kind).where(CalendarDay.day.between(first, last))
+    )
+    return {day: DayKind(kind) for day, kind in rows if kind in known}

@@ -1,0 +1,30 @@
+"""Until when a text has to wait, by the district's policy and calendar."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy.orm import Session
+
+from calendars import workdays
+from coordination.domain.communication.quiet import policy_of
+from coordination.domain.people.schooldays import overrides_between
+from notifications.quiet import QuietHours, earliest
+
+# longer than any holiday
+_HORIZON = timedelta(days=32)
+# a sign-in code is wanted now; an urgent notice has named its reason
+AT_ONCE = frozenset({"otp", "urgent"})
+
+
+def waits_until(session: Session, now: datetime, zone: ZoneInfo) -> datetime | None:
+    """When a text that is not urgent may leave; None if at once."""
+    policy = policy_of(session)
+    if policy is None:
+        return None
+    hours = QuietHours(policy.quiet_from, policy.quiet_until, zone, policy.rest_days)
+    today = now.astimezone(zone).date()
+    own = overrides_between(session, today, today + _HORIZON) if policy.rest_days else {}
+    until = earliest(hours, now, lambda day: not workdays.day_kind(day, own).is_taught)
+    return until if until > now else None
