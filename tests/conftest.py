@@ -1,7 +1,7 @@
 """What every test stands on: a real PostgreSQL, migrated once and cloned, and no network.
 
 `TEST_DATABASE_URL` names a server that may create databases; without it the embedded one is started
-in a temporary folder, as root or not. Nothing here knows a feature.
+in a temporary folder, as root or not.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from sqlalchemy.orm import Session
 
 from coordination.embedded import EmbeddedPostgres
 from coordination.ground import clock, crypto
+from coordination.reactions import notices
 from coordination.settings import sqlalchemy_url
+from notifications import clock as delivery_clock
 
 ROOT = Path(__file__).resolve().parent.parent
 _number = count(1)
@@ -35,9 +37,13 @@ def _field_key() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _clock_is_given_back() -> Iterator[None]:
+def _what_belongs_to_the_process_is_given_back() -> Iterator[None]:
+    """The key, the clock and the route are set per process; a test may have set its own."""
     yield
+    crypto.use_key("a field key for tests only")
     clock.travel_to(None)
+    delivery_clock.read_from(clock.now)
+    notices.use_route("http://127.0.0.1:8000", links_allowed=False)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -21,11 +21,9 @@ from coordination.domain.people.models import ClassMember, Guardianship, Person
 from coordination.ground import clock
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
-from coordination.reactions import notices
 from coordination.reactions.work import begin
 from coordination.settings import load
 from coordination.web.request import SESSION_KEY
-from notifications import clock as delivery_clock
 from notifications.models import OutboxMessage
 from tests.build import world as worlds
 
@@ -132,9 +130,6 @@ class Stage:
 @pytest.fixture
 def stage(fresh_url: str) -> Iterator[Stage]:
     """Two children more in class A: 王小宇 is 王小雨's brother; 李想's parents share one phone."""
-    # the route belongs to the process, and another test may have served elsewhere
-    delivery_clock.read_from(clock.now)
-    notices.use_route("http://127.0.0.1:8000", links_allowed=False)
     engine = create_engine(fresh_url)
     with Session(engine) as session:
         world = worlds.build(session, clock.now())
