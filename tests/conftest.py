@@ -31,19 +31,24 @@ ROOT = Path(__file__).resolve().parent.parent
 _number = count(1)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _field_key() -> None:
-    crypto.use_key("a field key for tests only")
-
-
-@pytest.fixture(autouse=True)
-def _what_belongs_to_the_process_is_given_back() -> Iterator[None]:
-    """The key, the clock and the route are set per process; a test may have set its own."""
-    yield
+def _own_process() -> None:
     crypto.use_key("a field key for tests only")
     clock.travel_to(None)
     delivery_clock.read_from(clock.now)
     notices.use_route("http://127.0.0.1:8000", links_allowed=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _process_is_set() -> None:
+    """Before anything else, for fixtures that live longer than a test."""
+    _own_process()
+
+
+@pytest.fixture(autouse=True)
+def _process_is_given_back() -> Iterator[None]:
+    """Key, clock and route belong to the process; a test may set its own."""
+    yield
+    _own_process()
 
 
 @pytest.fixture(autouse=True, scope="session")
