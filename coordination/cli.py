@@ -12,6 +12,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from coordination.ground.errors import CoordinationError
 from coordination.settings import BadSettings, Settings, load
 
 
@@ -92,7 +93,10 @@ def seed(schools: int, students: int) -> None:
 
     with _database(_settings(database=False)) as settings:
         configure(settings)
-        fill(settings.database_url, schools, students)
+        try:
+            fill(settings.database_url, schools, students)
+        except CoordinationError as refusal:
+            raise click.ClickException(f"{refusal.message.zh} {refusal.message.en}") from None
 
 
 @main.command("import-roster")
