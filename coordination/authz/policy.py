@@ -47,6 +47,7 @@ POLICY: dict[Action, Rule] = {
     Action.BOOKING_WITHDRAW: _SCHOOL | IN_CLASS | DISTRICT,
     Action.CLASS_READ: DISTRICT | _SCHOOL | IN_CLASS,
     Action.CONSENT_ANSWER: OF_CHILD,
+    Action.CUSTODY_LIMIT: _SCHOOL,
     Action.ENROLMENT_CLASS: _SCHOOL | IN_CLASS,
     Action.ENROLMENT_READ: DISTRICT | _SCHOOL | IN_CLASS | OF_CHILD,
     Action.FEED_FETCH: ANYONE,  # whoever holds the secret; what it shows follows its owner
@@ -60,6 +61,7 @@ POLICY: dict[Action, Rule] = {
     Action.QUIET_SET: _OFFICE,
     Action.RESOURCE_MANAGE: _PARTNER,
     Action.RESOURCE_READ: _STAFF,
+    Action.ROLE_GRANT: holding(Role.DISTRICT_ADMIN) | _SCHOOL,
     Action.ROSTER_IMPORT: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,
     Action.ROSTER_UNDO: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,
     Action.SHIFT_READ: SIGNED_IN,

@@ -19,7 +19,17 @@ from coordination.ground.text import mask_name
 _NAMES = frozenset({"name", "name_en", "signed_name", "actor"})
 # what identifies a phone, opens a page or was written by a family: only that it changed is shown
 _HIDDEN = frozenset(
-    {"household_key", "draft_key", "request_key", "pinyin", "note", "health", "allergies", "mask"}
+    {
+        "household_key",
+        "draft_key",
+        "request_key",
+        "pinyin",
+        "note",
+        "health",
+        "allergies",
+        "mask",
+        "limit_reason",
+    }
 )
 _MARK = "•"
 

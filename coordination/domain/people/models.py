@@ -225,7 +225,12 @@ class Membership(Row, Base):
     ends_on: Mapped[date | None]
     batch_id: Mapped[int | None]
 
-    __scope__ = {"school": "org_id", "class": "class_id", "person": "person_id"}
+    __scope__ = {
+        "school": "org_id",
+        "owner": "org_id",
+        "class": "class_id",
+        "person": "person_id",
+    }
     __table_args__ = (
         CheckConstraint(
             "role in ('district_admin','coordinator','school_admin','class_teacher',"
@@ -247,7 +252,8 @@ class Membership(Row, Base):
 class Guardianship(Row, Base):
     """监护关系: who is what to a child, and what that allows.
 
-    `no_disclosure` (B9): this guardian receives nothing and sees nothing of the child, anywhere.
+    `no_disclosure` (B9): this guardian receives nothing and sees nothing of the child, anywhere;
+    `limit_reason` says on what ground, for the school office only.
     """
 
     __tablename__ = "guardianship"
@@ -260,6 +266,7 @@ class Guardianship(Row, Base):
     may_pick_up: Mapped[bool] = mapped_column(server_default=text("true"))
     receives_notice: Mapped[bool] = mapped_column(server_default=text("true"))
     no_disclosure: Mapped[bool] = mapped_column(server_default=text("false"))
+    limit_reason: Mapped[str | None]
     starts_on: Mapped[date]
     ends_on: Mapped[date | None]
     batch_id: Mapped[int | None]
