@@ -76,7 +76,7 @@ def enqueue(session: Session, messages: Sequence[Outgoing]) -> int:
     written = 0
     for start in range(0, len(messages), CHUNK):
         rows = [_row(message, now) for message in messages[start : start + CHUNK]]
-        written += len(session.execute(_INSERT, {"rows": rows}).all())
+        written += len(session.connection().execute(_INSERT, {"rows": rows}).all())
     return written
 
 
