@@ -62,7 +62,7 @@ def decrypt(sealed: bytes, context: str) -> str:
 
 def blind_index(plain: str) -> bytes:
     """A keyed hash by which a normalised phone or e-mail can be found (32 bytes)."""
-    return hmac.new(_derived("index"), plain.encode(), hashlib.sha256).digest()
+    return hmac.digest(_derived("index"), plain.encode(), "sha256")
 
 
 def token_hash(token: str) -> bytes:

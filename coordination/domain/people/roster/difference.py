@@ -454,14 +454,18 @@ _STEPS = (
     ("r_post_ended", _POST_ENDED),
     ("r_kin_ended", _KIN_ENDED),
 )
-_NEW_IDS = {"organisation": "o.seq", "class_group": "c.seq", "person": "p.seq"}
+_NEW_IDS = {
+    "organisation": ("roster_org", "o.seq"),
+    "class_group": ("roster_class", "c.seq"),
+    "person": ("roster_person", "p.seq"),
+}
 
 
 def compare(session: Session, found: Format, *, today: date, real_ids: bool) -> None:
     """Make the `r_*` tables for what is staged."""
     new = {
-        table: f"nextval(pg_get_serial_sequence('{table}', 'id'))" if real_ids else f"(-{seq})"
-        for table, seq in _NEW_IDS.items()
+        table: f"({_reserved(session, table, staged)} + {seq})" if real_ids else f"(-{seq})"
+        for table, (staged, seq) in _NEW_IDS.items()
     }
     full = _complete(session, found)
     values = {
@@ -483,6 +487,20 @@ def compare(session: Session, found: Format, *, today: date, real_ids: bool) -> 
         session.execute(text(statement), used)
         if name:
             session.execute(text(f"analyze {name}"))
+
+
+def _reserved(session: Session, table: str, staged: str) -> int:
+    """The number before a block of ids, one for each staged row, that nobody else will get.
+
+    Safe because the caller holds the table: between the two calls nobody may insert.
+    """
+    reserve = text(
+        "select nextval(s.name) - 1, setval(s.name, currval(s.name)"
+        f" + (select coalesce(max(seq), 0) from {staged}))"
+        f" from (select cast(pg_get_serial_sequence('{table}', 'id') as regclass) as name) s"
+    )
+    first: int = session.execute(reserve).one()[0]
+    return first
 
 
 _NEW_ID_STEPS = frozenset({"r_org", "r_class", "r_person"})

@@ -71,7 +71,6 @@ REASONS: dict[str, Text] = {
     ),
 }
 
-# entity -> (table it is written to, rows that would be written: op, row_id, label, before, after)
 _PERSON_VALUES = """jsonb_build_object('name', {name}, 'pinyin', {pinyin}, 'school_id', {school},
     'grade', {grade}, 'birth_month', {birth}, 'source_id', {source}, 'status', {status})"""
 _PERSON_OLD = _PERSON_VALUES.format(
@@ -94,8 +93,11 @@ _PERSON_NEW = _PERSON_VALUES.format(
 )
 _LEFT = "jsonb_build_object('status', 'active'), jsonb_build_object('status', 'left')"
 _CLOSED = "jsonb_build_object('active', true), jsonb_build_object('active', false)"
-_ENDED = "jsonb_build_object('ends_on', null), jsonb_build_object('ends_on', cast(:ended as date))"
-_NONE = "cast(null as jsonb) as before, cast(null as jsonb) as after"
+_ENDED = (
+    "jsonb_build_object('ends_on', null) as before,"
+    " jsonb_build_object('ends_on', cast(:ended as date)) as after"
+)
+# of a person who is here, or who is about to be
 _WHO = "coalesce(p.name, n.name)"
 _NAMED = (
     "left join person p on p.id = {id} and {id} > 0 left join r_person n"
@@ -105,27 +107,33 @@ _NAMED = (
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One line of the summary: the table it stands for, and how its rows are found."""
+    """One line of the summary.
+
+    `table` is what it is written to, `source` where its rows are found, `label` what one of them
+    (t) is called and `named` the joins for that. `changed` selects the changes and ends:
+    op, row_id, label, before, after.
+    """
 
     key: str
     table: str
-    written: str
-    counted: str
+    source: str
+    label: str
+    named: str
+    changed: str
 
 
 def _posts(key: str, table: str, role: str) -> Entity:
     return Entity(
         key,
         "membership",
+        table,
+        _WHO,
+        _NAMED.format(id="t.person_id"),
         f"""
-        select t.op, cast(null as bigint) as row_id, {_WHO} as label, {_NONE}
-        from {table} t {_NAMED.format(id="t.person_id")}
-        where t.op = 'add'
-        union all
-        select 'end', w.id, p.name, {_ENDED} from r_post_ended e join membership w using (id)
+        select 'end' as op, w.id as row_id, p.name as label, {_ENDED}
+        from r_post_ended e join membership w using (id)
         join person p on p.id = w.person_id where w.role {role}
         """,
-        table,
     )
 
 
@@ -133,16 +141,16 @@ def _persons(key: str, which: str) -> Entity:
     return Entity(
         key,
         "person",
+        f"(select * from r_person where {which} and refuse is distinct from 'merged')",
+        "t.name",
+        "",
         f"""
-        select op, found as row_id, name as label,
-            case when op = 'change' then {_PERSON_OLD} end as before,
-            case when op = 'change' then {_PERSON_NEW} end as after
-        from r_person where op in ('add', 'change') and {which}
+        select op, found as row_id, name as label, {_PERSON_OLD} as before, {_PERSON_NEW} as after
+        from r_person where op = 'change' and {which}
         union all
         select 'end', p.id, p.name, {_LEFT} from r_person_ended e join person p using (id)
         where {which}
         """,
-        f"(select op, found from r_person where {which} and refuse is distinct from 'merged') t",
     )
 
 
@@ -150,87 +158,90 @@ ENTITIES = (
     Entity(
         "school",
         "organisation",
+        "r_org",
+        "t.name",
+        "",
         f"""
         select op, found as row_id, coalesce(nullif(name, ''), old_zh) as label,
-            case when op = 'change' then jsonb_build_object(
-                'name_zh', old_zh, 'name_en', old_en, 'active', was_active) end as before,
-            case when op = 'change' then jsonb_build_object(
-                'name_zh', new_zh, 'name_en', new_en, 'active', true) end as after
-        from r_org where op in ('add', 'change')
+            jsonb_build_object(
+                'name_zh', old_zh, 'name_en', old_en, 'active', was_active) as before,
+            jsonb_build_object('name_zh', new_zh, 'name_en', new_en, 'active', true) as after
+        from r_org where op = 'change'
         union all
         select op, found, old_zh, {_CLOSED} from r_org where op = 'end'
         """,
-        "r_org",
     ),
     Entity(
         "class",
         "class_group",
+        "r_class",
+        "t.name",
+        "",
         f"""
         select op, found as row_id, name as label,
-            case when op = 'change' then jsonb_build_object('name_zh', old_name,
-                'name_en', old_name_en, 'school_id', old_school, 'grade', old_grade,
-                'active', was_active) end as before,
-            case when op = 'change' then jsonb_build_object('name_zh', new_name,
-                'name_en', new_name_en, 'school_id', school_id,
-                'grade', coalesce(grade, old_grade), 'active', true) end as after
-        from r_class where op in ('add', 'change')
+            jsonb_build_object('name_zh', old_name, 'name_en', old_name_en,
+                'school_id', old_school, 'grade', old_grade, 'active', was_active) as before,
+            jsonb_build_object('name_zh', new_name, 'name_en', new_name_en,
+                'school_id', school_id, 'grade', coalesce(grade, old_grade), 'active', true)
+                as after
+        from r_class where op = 'change'
         union all
         select 'end', g.id, g.name_zh, {_CLOSED} from r_class_ended e join class_group g using (id)
         """,
-        "r_class",
     ),
     _persons("student", "is_student"),
     _persons("adult", "not is_student"),
     Entity(
         "contact",
         "contact_point",
-        f"""
-        select t.op, cast(null as bigint) as row_id, {_WHO} as label, {_NONE}
-        from r_contact t {_NAMED.format(id="t.person_id")}
-        where t.op = 'add'
-        union all
-        select 'end', c.id, p.name, to_jsonb(c), cast(null as jsonb)
+        "r_contact",
+        _WHO,
+        _NAMED.format(id="t.person_id"),
+        """
+        select 'end' as op, c.id as row_id, p.name as label, to_jsonb(c) as before,
+            cast(null as jsonb) as after
         from r_contact_ended e join contact_point c using (id) join person p on p.id = c.person_id
         """,
-        "r_contact",
     ),
     Entity(
         "member",
         "class_member",
+        "r_member",
+        f"{_WHO} || ' → ' || coalesce(g.name_zh, c.name)",
         f"""
-        select t.op, cast(null as bigint) as row_id,
-            {_WHO} || ' → ' || coalesce(g.name_zh, c.name) as label, {_NONE}
-        from r_member t {_NAMED.format(id="t.person_id")}
+        {_NAMED.format(id="t.person_id")}
         left join class_group g on g.id = t.class_id and t.class_id > 0
         left join r_class c on c.class_id = t.class_id and c.op = 'add'
-        where t.op = 'add'
-        union all
-        select 'end', w.id, p.name || ' → ' || g.name_zh, {_ENDED}
+        """,
+        f"""
+        select 'end' as op, w.id as row_id, p.name || ' → ' || g.name_zh as label, {_ENDED}
         from r_member_ended e join class_member w using (id)
         join person p on p.id = w.person_id join class_group g on g.id = w.class_id
         """,
-        "r_member",
     ),
     _posts("teacher", "r_teacher", "<> 'school_admin'"),
     _posts("admin", "r_admin", "= 'school_admin'"),
     Entity(
         "kin",
         "guardianship",
+        "r_kin",
+        f"{_WHO} || ' → ' || coalesce(p2.name, n2.name)",
         f"""
-        select t.op, t.found as row_id, {_WHO} || ' → ' || coalesce(p2.name, n2.name) as label,
-            case when t.op = 'change' then jsonb_build_object('relation', t.old_relation) end
-                as before,
-            case when t.op = 'change' then jsonb_build_object('relation', t.said) end as after
-        from r_kin t {_NAMED.format(id="t.guardian_id")}
+        {_NAMED.format(id="t.guardian_id")}
         left join person p2 on p2.id = t.child_id and t.child_id > 0
         left join r_person n2 on n2.person_id = t.child_id and n2.op = 'add'
-        where t.op in ('add', 'change')
+        """,
+        f"""
+        select t.op, t.found as row_id, p.name || ' → ' || p2.name as label,
+            jsonb_build_object('relation', t.old_relation) as before,
+            jsonb_build_object('relation', t.said) as after
+        from r_kin t join person p on p.id = t.guardian_id join person p2 on p2.id = t.child_id
+        where t.op = 'change'
         union all
         select 'end', w.id, p.name || ' → ' || p2.name, {_ENDED}
         from r_kin_ended e join guardianship w using (id)
         join person p on p.id = w.guardian_id join person p2 on p2.id = w.child_id
         """,
-        "r_kin",
     ),
 )
 
@@ -245,20 +256,22 @@ def counted(session: Session, ended: date) -> tuple[Counts, str]:
     digests: list[str] = []
     for entity in ENTITIES:
         line = counts[entity.key] = dict.fromkeys(OPS, 0)
-        kept = (
-            f"select op, count(*) from {entity.counted} where op in ('same', 'refused') group by op"
+        # the file of a batch does not change, so that its lines stand for what they add
+        standing = (
+            f"select op, count(*), sum(cast(seq as bigint) * seq) from {entity.source} t"
+            " where op in ('add', 'same', 'refused') group by op order by op"
         )
-        for op, n in session.execute(text(kept)):
-            line[op] = n
-        # ids of new rows differ between a preview and an apply, and the day may be another
-        written = (
-            "select op, count(*), sum(hashtextextended(concat_ws('|', case when op <> 'add'"
-            " then row_id end, label, cast(before as text)), 0)::numeric)"
-            f" from ({entity.written}) w group by op order by op"
+        # not what is written: the day on which something ends may be another
+        changed = (
+            "select op, count(*), sum(cast(hashtextextended("
+            "concat_ws('|', row_id, label, cast(before as text)), 0) as numeric))"
+            f" from ({entity.changed}) w group by op order by op"
         )
-        for op, n, digest in session.execute(text(written), _used(written, ended=ended)):
-            line[op] = n
-            digests.append(f"{entity.key}:{op}:{n}:{digest}")
+        for statement in (standing, changed):
+            for op, n, digest in session.execute(text(statement), _used(statement, ended=ended)):
+                line[op] = n
+                if op not in ("same", "refused"):
+                    digests.append(f"{entity.key}:{op}:{n}:{digest}")
     for key, table, condition in (
         ("member", "r_enrolled", "and role = 'student'"),
         ("teacher", "r_enrolled", "and role = 'teacher'"),
@@ -271,7 +284,7 @@ def counted(session: Session, ended: date) -> tuple[Counts, str]:
 
 def keep_named(session: Session, batch_id: int, ended: date) -> None:
     """Keep the first lines of each kind with the batch, in place of what was kept before."""
-    _keep(session, batch_id, ended, "where n <= :most")
+    _keep(session, batch_id, ended, MOST_NAMED)
 
 
 def keep_all_changes(session: Session, batch_id: int, ended: date) -> None:
@@ -279,22 +292,36 @@ def keep_all_changes(session: Session, batch_id: int, ended: date) -> None:
 
     Of additions only the first lines are kept: added rows carry the number of their batch.
     """
-    _keep(session, batch_id, ended, "where op <> 'add' or n <= :most")
+    _keep(session, batch_id, ended, None)
 
 
-def _keep(session: Session, batch_id: int, ended: date, condition: str) -> None:
+def _keep(session: Session, batch_id: int, ended: date, most_changes: int | None) -> None:
     session.execute(text("delete from roster_change where batch_id = :batch"), {"batch": batch_id})
+    into = (
+        "insert into roster_change (batch_id, table_name, row_id, op, label, before, after)"
+        " select :batch, :entity, "
+    )
     for entity in ENTITIES:
-        statement = (
-            "insert into roster_change (batch_id, table_name, row_id, op, label, before, after)"
-            " select :batch, :entity, row_id, op, label, before, after"
-            " from (select w.*, row_number() over (partition by op order by label) as n"
-            f" from ({entity.written}) w) numbered {condition} order by op, n"
+        added = (
+            f"{into} null, 'add', {entity.label}, null, null from (select * from {entity.source} s"
+            f" where op = 'add' order by seq limit :most) t {entity.named} order by t.seq"
         )
-        session.execute(
-            text(statement),
-            _used(statement, batch=batch_id, entity=entity.key, ended=ended, most=MOST_NAMED),
+        changed = (
+            f"{into} row_id, op, label, before, after from (select w.*,"
+            " row_number() over (partition by op order by label, row_id) as n"
+            f" from ({entity.changed}) w) numbered"
+            " where n <= coalesce(cast(:changes as bigint), n) order by op, n"
         )
+        for statement in (added, changed):
+            values = _used(
+                statement,
+                batch=batch_id,
+                entity=entity.key,
+                ended=ended,
+                most=MOST_NAMED,
+                changes=most_changes,
+            )
+            session.execute(text(statement), values)
 
 
 def keep_refusals(session: Session, batch_id: int, found: Format) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from operator import itemgetter
 
 from coordination.domain.people.roster.files import Part, lines_of
 from coordination.domain.people.roster.values import Place, Row, refusal
@@ -94,21 +95,33 @@ class Line:
 
 def table(part: Part, columns: Columns, problems: list[Row]) -> Iterator[Line]:
     """The data lines of a table; nothing if the header cannot be understood (`problems` says why)."""
+    keys = tuple(columns.known)
+    for number, cells in tuples(part, columns, keys, problems):
+        yield Line(number, dict(zip(keys, cells, strict=True)))
+
+
+def tuples(
+    part: Part, columns: Columns, keys: Sequence[str], problems: list[Row]
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Like `table`, as (line number, cells of `keys`), for tables with very many lines.
+
+    A cell that is not there is empty.
+    """
     lines = lines_of(part)
     for number, header in lines:
         found, refusals = columns.read(header, part.name, number)
         if refusals:
             problems.extend(refusals)
             return
-        pairs = list(found.items())
         break
     else:
         return
-    width = max((position for position, _ in pairs), default=-1)
+    positions = {key: position for position, key in found.items()}
+    width = max(found, default=-1) + 1
+    # every line gets one empty cell at its end, which stands for all columns that are not there
+    pick = itemgetter(*(positions.get(key, -1) for key in keys))
     for number, cells in lines:
-        if len(cells) > width:
-            yield Line(number, {key: cells[position] for position, key in pairs})
-        else:
-            yield Line(
-                number, {key: cells[position] for position, key in pairs if position < len(cells)}
-            )
+        if len(cells) < width:
+            cells += [""] * (width - len(cells))
+        cells.append("")
+        yield number, pick(cells)

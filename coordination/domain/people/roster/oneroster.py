@@ -6,10 +6,11 @@ Bulk or delta follows the manifest. Without one nothing is taken as complete, so
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from coordination.domain.people.roster import normal
 from coordination.domain.people.roster.files import Part
-from coordination.domain.people.roster.headers import Columns, Line, table
+from coordination.domain.people.roster.headers import Columns, Line, table, tuples
 from coordination.domain.people.roster.rows import (
     NO_ID,
     NO_NAME,
@@ -30,6 +31,8 @@ TEACHER = frozenset({
 SCHOOLS = frozenset({
     "school", "college", "university", "campus", "ruralcenter", "academy", "kindergarten", "base",
 })  # fmt: skip
+
+_ENROLLED = frozenset({"student", "teacher", "admin"})
 
 _STATUS = {"status": ("status",)}
 ORGS = Columns(
@@ -251,64 +254,91 @@ def unknown_role(place: Place, typed: str) -> Row:
     )
 
 
+_USER_KEYS = (
+    "id", "status", "role", "family", "given", "orgs", "agents", "grades", "email", "phone", "sms",
+    "language", "birth",
+)  # fmt: skip
+
+
 def _users(part: Part, problems: list[Row]) -> Iterator[Row]:
-    for line in table(part, USERS, problems):
-        cells = line.cells
-        source = normal.code(cells["id"])
+    file = part.name
+    # hundreds of thousands of lines: whatever is empty, or was seen before, is not looked at again
+    for number, cells in tuples(part, USERS, _USER_KEYS, problems):
+        (
+            typed,
+            status,
+            role,
+            family,
+            given,
+            orgs,
+            agents,
+            grades,
+            email,
+            phone,
+            sms,
+            speaks,
+            born,
+        ) = cells
+        source = normal.code(typed)
         if not source:
-            yield refusal(Place(part.name, line.number, "sourcedId"), "empty", NO_ID)
+            yield refusal(Place(file, number, "sourcedId"), "empty", NO_ID)
             continue
-        gone = _gone(line)
-        kind = kind_of(_word(cells.get("role", "")))
+        gone = bool(status) and status.strip().casefold() in GONE
+        kind = _kind_of_cell(role)
         if kind is None:
             if not gone:
-                yield unknown_role(Place(part.name, line.number, "role"), cells["role"])
+                yield unknown_role(Place(file, number, "role"), role)
             continue
-        name = normal.person_name(cells.get("family", ""), cells.get("given", ""))
+        name = normal.person_name(family, given)
         if not name and not gone:
-            yield refusal(Place(part.name, line.number, "familyName"), "empty", NO_NAME)
+            yield refusal(Place(file, number, "familyName"), "empty", NO_NAME)
             continue
         if len(name) > normal.LONGEST_NAME:
-            yield long_name(Place(part.name, line.number, "familyName"))
+            yield long_name(Place(file, number, "familyName"))
             continue
-        org = cells.get("orgs", "")
+        org = _first_code(orgs) if orgs else ""
         yield Row(
             Staged.PERSON,
             (
-                part.name,
-                line.number,
+                file,
+                number,
                 source,
                 kind[0],
                 kind[1],
                 name,
                 normal.pinyin(name),
-                normal.language(cells.get("language", "")),
-                normal.code(org.partition(",")[0]),
-                normal.grade(cells.get("grades", "").partition(",")[0]),
-                normal.birth_month(cells["birth"]) if cells.get("birth") else None,
+                normal.language(speaks) if speaks else "",
+                org,
+                normal.grade(grades.partition(",")[0]) if grades else None,
+                normal.birth_month(born) if born else None,
                 gone,
                 False,
             ),
         )
         if gone:
             continue
-        phone, sms, email = cells.get("sms", ""), cells.get("phone", ""), cells.get("email", "")
         if phone or sms or email:
-            at = Place(part.name, line.number, "sms" if phone else "phone")
-            yield from contacts(at, source, phone or sms, email)
-        if agents := cells.get("agents", ""):
+            at = Place(file, number, "sms" if sms else "phone")
+            yield from contacts(at, source, sms or phone, email)
+        if agents:
             for order, agent in enumerate(agents.split(","), 1):
                 if other := normal.code(agent):
                     yield Row(
                         Staged.KIN,
-                        (part.name, line.number, "agentSourcedIds", source, other, "", order, gone),
+                        (file, number, "agentSourcedIds", source, other, "", order, gone),
                     )
-        if kind[0] == "admin" and org:
-            yield Row(
-                Staged.POST,
-                (part.name, line.number, source, normal.code(org.partition(",")[0]),
-                 "admin", "", None, True, gone),
-            )  # fmt: skip
+        if org and kind[0] == "admin":
+            yield Row(Staged.POST, (file, number, source, org, "admin", "", None, True, gone))
+
+
+@lru_cache(maxsize=1024)
+def _kind_of_cell(role: str) -> tuple[str, str] | None:
+    return kind_of(_word(role))
+
+
+@lru_cache(maxsize=1024)
+def _first_code(cell: str) -> str:
+    return normal.code(cell.partition(",")[0])
 
 
 def _roles(part: Part, problems: list[Row]) -> Iterator[Row]:
@@ -337,29 +367,33 @@ def _roles(part: Part, problems: list[Row]) -> Iterator[Row]:
         )
 
 
+_ENROLMENT_KEYS = ("class", "user", "role", "begins", "ends", "status")
+
+
 def _enrolments(part: Part, problems: list[Row]) -> Iterator[Row]:
-    for line in table(part, ENROLMENTS, problems):
-        group, person = normal.code(line["class"]), normal.code(line["user"])
-        kind = kind_of(_word(line["role"]))
+    file = part.name
+    for number, cells in tuples(part, ENROLMENTS, _ENROLMENT_KEYS, problems):
+        typed_class, typed_user, role, begins, ends, status = cells
+        group, person, kind = _first_code(typed_class), normal.code(typed_user), _kind_of_cell(role)
         if not group or not person:
             column = "classSourcedId" if not group else "userSourcedId"
-            yield refusal(Place(part.name, line.number, column), "empty", NO_ID)
+            yield refusal(Place(file, number, column), "empty", NO_ID)
             continue
-        if kind is None or kind[0] not in {"student", "teacher", "admin"}:
-            yield unknown_role(Place(part.name, line.number, "role"), line["role"])
+        if kind is None or kind[0] not in _ENROLLED:
+            yield unknown_role(Place(file, number, "role"), role)
             continue
         yield Row(
             Staged.MEMBER,
             (
-                part.name,
-                line.number,
+                file,
+                number,
                 "userSourcedId",
                 group,
                 person,
                 "student" if kind[0] == "student" else "teacher",
-                normal.day(line["begins"]) if line["begins"] else None,
-                normal.day(line["ends"]) if line["ends"] else None,
-                _gone(line),
+                normal.day(begins) if begins else None,
+                normal.day(ends) if ends else None,
+                bool(status) and status.strip().casefold() in GONE,
             ),
         )
 

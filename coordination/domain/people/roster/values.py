@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from typing import NamedTuple
 
 from coordination.ground.text import Text
 
@@ -30,9 +31,11 @@ class Staged(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row for a staging table, its cells in the order of that table's columns."""
+class Row(NamedTuple):
+    """One row for a staging table, its cells in the order of that table's columns.
+
+    A named tuple because there are millions of them: a frozen dataclass takes three times as long.
+    """
 
     table: Staged
     cells: tuple[Cell, ...]

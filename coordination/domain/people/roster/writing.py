@@ -62,10 +62,15 @@ _STATEMENTS = (
     """,
     "update person p set status = 'left' from r_person_ended r where p.id = r.id",
     "delete from contact_point c using r_contact_ended r where c.id = r.id",
+    # of several numbers the newest is used: the first of a cell goes last, the few others before it
     """
     insert into contact_point (person_id, kind, value_enc, value_index, mask, batch_id)
-    select person_id, kind, value, idx, mask, :batch from r_contact where op = 'add'
-    order by person_id, ord
+    select person_id, kind, value, idx, mask, :batch from r_contact where op = 'add' and ord > 0
+    order by ord desc
+    """,
+    """
+    insert into contact_point (person_id, kind, value_enc, value_index, mask, batch_id)
+    select person_id, kind, value, idx, mask, :batch from r_contact where op = 'add' and ord = 0
     """,
     "update class_member w set ends_on = :ended from r_member_ended r where w.id = r.id",
     """
@@ -96,11 +101,11 @@ _STATEMENTS = (
     select r.child_id, r.guardian_id, coalesce(nullif(r.said, ''), 'guardian'),
         coalesce(nullif(r.said, ''), 'guardian') in ({_LEGAL}),
         coalesce(nullif(r.said, ''), 'guardian') in ({_LEGAL}), r.ord,
-        exists (
-            select from guardianship g where g.child_id = r.child_id
-                and g.guardian_id = r.guardian_id and g.no_disclosure
-        ), :today, :batch
-    from r_kin r where r.op = 'add'
+        l.child_id is not null, :today, :batch
+    from r_kin r
+    left join (select distinct child_id, guardian_id from guardianship where no_disclosure) l
+        using (child_id, guardian_id)
+    where r.op = 'add'
     """,
 )
 
