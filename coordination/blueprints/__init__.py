@@ -19,6 +19,7 @@ BLUEPRINTS: tuple[tuple[str, str], ...] = (
     ("communication", "staff: /notices; guardians by code or signed in: their own copy"),
     ("family", "guardians: /family, what waits and what is coming"),
     ("feeds", "signed-in persons: /calendars; calendar clients with a secret: /c/<token>.ics"),
+    ("people", "staff: /people, classes, roles; district: roster imports"),
     ("practice", "staff and bases: /activities; guardians: their children's"),
     ("consents", "guardians by code or signed in: /consents"),
     ("volunteering", "signed-in persons: /shifts"),

@@ -25,7 +25,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BODY_LIMIT = 1024 * 1024
-UPLOAD_LIMIT = 5 * 1024 * 1024
+# ten megabytes of file, and what a form wraps around it
+UPLOAD_LIMIT = (10 * 1024 + 64) * 1024
 NEXT_KEY = "next"
 
 csrf = CSRFProtect()
@@ -55,7 +56,7 @@ _OPEN = Access.PUBLIC | Access.SIGNED_LINK | Access.WEBHOOK | Access.FEED
 
 
 def guard(access: Access, *, upload: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Mark a view with who may reach it; `upload` raises the body limit to five megabytes."""
+    """Mark a view with who may reach it; `upload` raises the body limit to ten megabytes."""
 
     def mark(view: Callable[P, R]) -> Callable[P, R]:
         view.__access__ = access  # type: ignore[attr-defined]

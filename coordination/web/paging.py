@@ -36,7 +36,7 @@ def page_number() -> int:
     return min(max(int(asked), 1), LAST_PAGE) if asked.isascii() and asked.isdigit() else 1
 
 
-def paged(session: Session, query: Select[Any], *, size: int = PAGE_SIZE) -> Page[Any]:
+def paged(session: Session, query: Select[*tuple[Any, ...]], *, size: int = PAGE_SIZE) -> Page[Any]:
     """The rows of the asked page; single-entity selects give objects, others give rows."""
     number = page_number()
     result = session.execute(query.limit(size + 1).offset((number - 1) * size))

@@ -40,6 +40,10 @@ RELATIONS = {
     "guardian": Text("监护人", "Guardian"),
     "carer": Text("照护人", "Carer"),
 }
+NUMBERS_ONLY = Text(
+    "区级人员只看人数；学生名单由学校和班主任查看。",
+    "District staff see the numbers only; names are for the school and class teacher.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,12 +271,7 @@ def class_head(session: Session, actor: Actor, class_id: int) -> ClassHead:
         raise NotFound()
     group, school = row
     if not allowed(actor, Action.PERSON_READ, group):
-        raise Forbidden(
-            Text(
-                "区级人员只看人数；学生名单由学校和班主任查看。",
-                "District staff see the numbers only; names are for the school and class teacher.",
-            )
-        )
+        raise Forbidden(NUMBERS_ONLY)
     return ClassHead(
         group.id,
         Text(group.name_zh, group.name_en),

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
+from coordination.authz.rules import Scope
 from coordination.authz.visibility import where_visible
 from coordination.domain.people import contacts
 from coordination.domain.people.models import ClassGroup, Membership, Organisation, Person
@@ -83,6 +84,15 @@ def may_deal_with(actor: Actor, org: Organisation) -> bool:
     """Whether the actor grants and ends roles there."""
     action = Action.ROLE_GRANT if org.kind in ("district", "school") else Action.PARTNER_MANAGE
     return allowed(actor, action, org)
+
+
+def deals_with_any(actor: Actor) -> bool:
+    """Whether there is an organisation whose roles the actor deals with."""
+    return any(
+        allowed(actor, action, Scope(school=org, owner=org))
+        for action in (Action.ROLE_GRANT, Action.PARTNER_MANAGE)
+        for org in actor.orgs()
+    )
 
 
 def _dealt_with(actor: Actor) -> ColumnElement[bool]:

@@ -77,7 +77,7 @@ def test_bad_addresses_are_answered_in_both_languages(
 
 def test_a_ten_megabyte_body_is_refused_by_its_length(browser: Browser) -> None:
     answer = browser.client.post("/sign-in", data=b"x" * (10 * 1024 * 1024))
-    assert answer.status_code == 413 and "5 MB" in answer.text
+    assert answer.status_code == 413 and "10 MB" in answer.text
 
 
 def test_machines_get_problem_json(browser: Browser) -> None:

@@ -1,0 +1,1 @@
+"""The roster's pages: schools, classes and children; roles; imports."""

@@ -1,0 +1,8 @@
+"""Gathers the pages of people: each module below adds its own to the blueprint."""
+
+from __future__ import annotations
+
+from coordination.blueprints.people import children, imports, roles
+from coordination.blueprints.people.blueprint import bp
+
+__all__ = ["bp", "children", "imports", "roles"]
