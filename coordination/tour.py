@@ -19,7 +19,7 @@ from pathlib import Path
 
 from icalendar import Calendar, Component
 from rich.console import Console
-from sqlalchemy import Engine, create_engine, select
+from sqlalchemy import Engine, String, cast, create_engine, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from calendars import feed as ics
@@ -35,10 +35,14 @@ from coordination.domain.people.actors import actor_of
 from coordination.domain.people.contacts import phones_of
 from coordination.domain.people.models import (
     Account,
+    ClassMember,
+    ContactPoint,
     Guardianship,
     OneTimeCode,
     Person,
 )
+from coordination.domain.people.roster import batches
+from coordination.domain.people.roster import queries as rosters
 from coordination.domain.practice import services as practice
 from coordination.domain.practice.models import Enrolment, PracticeSession
 from coordination.domain.volunteering import services as volunteering
@@ -207,7 +211,9 @@ def main() -> int:
     try:
         with EmbeddedPostgres(folder, durable=False) as server:
             migrate(server.url())
-            settings = Settings(public_url="https://gm.example.cn").with_database(server.url())
+            settings = Settings(
+                public_url="https://gm.example.cn", instance_dir=folder / "instance"
+            ).with_database(server.url())
             configure(settings)
             clock.travel_to(START)
             engine = create_engine(settings.database_url)
@@ -238,6 +244,7 @@ def tell(story: Story) -> None:
     story.watch("李静 (teacher)", teacher, "teacher")
     story.watch("class 3(2)", teacher, "class", class_id)
     story.watch("restricted father", families["restricted"], "family")
+    roster(story)
     sign_in(story, families["first"])
     notice(story, teacher, class_id)
     studio(story, teacher, class_id)
@@ -259,6 +266,80 @@ def _families(story: Story) -> dict[str, Actor]:
             select(Guardianship.guardian_id).where(Guardianship.no_disclosure.is_(True))
         ).one()
     return {"first": story.person(first or 0), "restricted": story.person(hidden)}
+
+
+ROSTER = """\
+学校,班级,年级,学号,学生姓名,状态,监护人1姓名,监护人1关系,监护人1手机
+光明实验小学,三（2）班,三年级,20260301,王小雨,在读,,,
+光明实验小学,三（２）班,三年级,20260302,林小满,在读,林海,父亲,１３７００１３７００１／13700137002
+光明实验小学,三（2）班,三年级,20260303,周念,在读,周明,父亲,1370013700
+光明实验小学,三（2）班,三年级,20260302,林大满,在读,,,
+"""
+
+
+def roster(story: Story) -> None:
+    """A roster is previewed with its refusals, written, handed in again, and taken back."""
+    story.travel(START + timedelta(minutes=1), "The district's office hands in a roster (GBK)")
+    office = story.staff("admin")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "三年级.csv"
+        path.write_bytes(ROSTER.encode("gbk"))
+
+        def preview() -> int:
+            with story.acting(office) as uow:
+                return batches.preview(uow, path=path, name=path.name)
+
+        first = preview()
+        before = _people(story)
+        with Session(story.engine) as session:
+            _tell_batch(story, session, first)
+            refused = rosters.refusals_page(session, first)
+        story.expect(
+            {(r.line, r.code) for r in refused.lines} == {(4, "phone"), (5, "duplicate")},
+            "the two bad cells by line and reason",
+        )
+        with story.acting(office) as uow:
+            written = batches.apply(uow, batch_id=first)
+        story.console.print(f"  written: {written} rows")
+        story.expect(written == 11, "two children with their fathers, phones and class")
+        again = preview()
+        with story.acting(office) as uow:
+            written = batches.apply(uow, batch_id=again)
+        story.console.print(f"  the same file once more: {written} rows")
+        story.expect(written == 0, "an unchanged roster writes no row")
+    with story.acting(office) as uow:
+        undone = batches.undo(uow, batch_id=first)
+    story.console.print(f"  taken back: {undone.removed} rows removed, {undone.restored} restored")
+    story.expect(_people(story) == before, "everything as it was before the roster")
+    story.expect(story.deliver() == [], "no text about a roster")
+
+
+def _tell_batch(story: Story, session: Session, batch_id: int) -> None:
+    for entity in rosters.batch_summary(session, batch_id).entities:
+        if entity.add or entity.change or entity.end:
+            story.console.print(
+                f"  {entity.label.en}: {entity.add} added, {entity.change} changed,"
+                f" {entity.end} ended"
+            )
+    for refusal in rosters.refusals_page(session, batch_id).lines:
+        story.console.print(
+            f"  refused: line {refusal.line}, {refusal.column}: {refusal.reason.en}",
+            highlight=False,
+        )
+
+
+def _people(story: Story) -> list[str]:
+    tables = (Person, ContactPoint, ClassMember, Guardianship)
+    with Session(story.engine) as session:
+        return [
+            row
+            for table in tables
+            for row in session.scalars(
+                select(cast(func.to_jsonb(literal_column(table.__tablename__)), String))
+                .select_from(table)
+                .order_by(table.id)
+            )
+        ]
 
 
 def sign_in(story: Story, mother: Actor) -> None:
