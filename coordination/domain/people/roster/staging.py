@@ -45,8 +45,18 @@ def _columns(definition: str) -> list[str]:
     return [part.split()[0] for part in definition.split(",")]
 
 
+# for this transaction only: a few large joins over tables that were made a moment ago
+_SETTINGS = (
+    "set local work_mem = '16MB'",
+    "set local default_statistics_target = 10",
+    "set local jit = off",
+)
+
+
 def make_tables(session: Session) -> None:
     """Fresh, empty staging tables; they vanish with the transaction."""
+    for setting in _SETTINGS:
+        session.execute(text(setting))
     for name, definition in TABLES.items():
         session.execute(text(f"drop table if exists roster_{name}"))
         session.execute(
