@@ -14,6 +14,7 @@ from coordination.authz.actor import Actor
 from coordination.domain.people.contacts import phones_of
 from coordination.domain.people.models import (
     AccessCode,
+    ClassMember,
     Guardianship,
     Person,
     RosterBatch,
@@ -120,6 +121,21 @@ def test_undo_keeps_what_somebody_changed_since(office: Office) -> None:
     result = office.undo(batch)
     assert result.kept == ("王小宇",)
     assert office.person("K1").name == "王晓雨"
+
+
+def test_undo_does_not_begin_twice_what_somebody_began_anew(office: Office) -> None:
+    office.load(Export())
+    batch = office.load(changed_export())
+    child = office.person("K2").id
+    with Session(office.engine) as session:
+        ended = session.scalars(select(ClassMember).where(ClassMember.person_id == child)).one()
+        session.add(
+            ClassMember(class_id=ended.class_id, person_id=child, starts_on=date(2026, 9, 2))
+        )
+        session.commit()
+    result = office.undo(batch)
+    assert result.kept == ("张珺 → 三（2）班",)
+    assert office.classes("K2") == {"三（2）班"}
 
 
 def test_a_batch_is_applied_once_and_undone_once(office: Office) -> None:

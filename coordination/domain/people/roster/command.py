@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.roster import batches, queries
@@ -23,7 +23,7 @@ _SHOWN = 20
 def import_path(url: str, path: Path, *, apply: bool, begin: Begin) -> int:
     """Preview `path` and print what it would do; with `apply` write it. Returns the exit code.
 
-    0: previewed or applied. 1: refused, nothing written. 2: the file as a whole cannot be read.
+    0: previewed or applied. 1: nothing could be taken or written. 2: the file as a whole cannot be read.
     """
     console = Console()
     engine = create_engine(url)
@@ -35,10 +35,20 @@ def import_path(url: str, path: Path, *, apply: bool, begin: Begin) -> int:
             _say(console, refusal.message)
             return 2
         with Session(engine) as session:
-            _show(console, session, batch_id)
+            nothing_taken = not _show(console, session, batch_id)
+        if nothing_taken:
+            _discard(engine, begin, batch_id)
+            _say(
+                console,
+                Text(
+                    "文件中没有一行可以采用，没有写入任何内容。请按上面的原因改正。",
+                    "Not one line could be taken and nothing was written; correct what is named"
+                    " above.",
+                ),
+            )
+            return 1
         if not apply:
-            with Session(engine) as session, begin(session, SYSTEM) as uow:
-                batches.discard(uow, batch_id=batch_id)
+            _discard(engine, begin, batch_id)
             _say(
                 console,
                 Text(
@@ -65,11 +75,17 @@ def import_path(url: str, path: Path, *, apply: bool, begin: Begin) -> int:
         engine.dispose()
 
 
+def _discard(engine: Engine, begin: Begin, batch_id: int) -> None:
+    with Session(engine) as session, begin(session, SYSTEM) as uow:
+        batches.discard(uow, batch_id=batch_id)
+
+
 def _say(console: Console, said: Text) -> None:
     console.print(f"{said.zh} {said.en}", highlight=False)
 
 
-def _show(console: Console, session: Session, batch_id: int) -> None:
+def _show(console: Console, session: Session, batch_id: int) -> bool:
+    """Print a preview; False if there were refusals and nothing else."""
     summary = queries.batch_summary(session, batch_id)
     _say(console, summary.batch.format)
     table = Table("", *(f"{label.zh}\n{label.en}" for label in queries.OP_LABELS.values()))
@@ -99,3 +115,5 @@ def _show(console: Console, session: Session, batch_id: int) -> None:
     rest = summary.batch.refusals - len(refused.lines)
     if rest > 0:
         _say(console, Text(f"  ……另有 {rest} 行被拒绝。", f"  … and {rest} more refused."))
+    taken = any(e.add or e.change or e.end or e.same for e in summary.entities)
+    return taken or not summary.batch.refusals

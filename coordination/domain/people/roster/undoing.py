@@ -38,6 +38,12 @@ _OPEN = {
     "person": "t.status = 'active'",
     "organisation": "t.active",
 }
+# of which there is one at a time
+_PAIR = {
+    "class_member": ("class_id", "person_id"),
+    "membership": ("person_id", "org_id", "role", "class_id"),
+    "guardianship": ("child_id", "guardian_id"),
+}
 _NAME = {
     "contact_point": "(select name from person where id = t.person_id)",
     "guardianship": "(select name from person where id = t.guardian_id)",
@@ -170,7 +176,7 @@ def _restore(session: Session, batch_id: int, entity: Entity, kept: list[str]) -
         ours = " and ".join(f"t.{column} is not distinct from new.{column}" for column in columns)
         total += _run(
             session,
-            f"update {entity.table} t set {sets} from {joined} and {ours}",
+            f"update {entity.table} t set {sets} from {joined} and {ours}{_no_twin(entity.table)}",
             **values,
         )
         back = " and ".join(f"t.{column} is not distinct from old.{column}" for column in columns)
@@ -184,6 +190,17 @@ def _restore(session: Session, batch_id: int, entity: Entity, kept: list[str]) -
             )
         )
     return total
+
+
+def _no_twin(table: str) -> str:
+    """Whatever ended does not begin again if somebody has begun it anew meanwhile."""
+    if table not in _PAIR:
+        return ""
+    alike = " and ".join(f"o.{column} is not distinct from t.{column}" for column in _PAIR[table])
+    return (
+        f" and not exists (select from {table} o where o.id <> t.id and o.ends_on is null"
+        f" and t.ends_on is not null and {alike})"
+    )
 
 
 def _bring_back_contacts(session: Session, batch_id: int, kept: list[str]) -> int:
