@@ -46,9 +46,14 @@ def _process_is_set() -> None:
 
 @pytest.fixture(autouse=True)
 def _process_is_given_back() -> Iterator[None]:
-    """Key, clock and route belong to the process; a test may set its own."""
+    """Key, clock and route belong to the process; a test may set its own.
+
+    The route is that of the site the module serves, if it serves one.
+    """
+    route = notices.route()
     yield
     _own_process()
+    notices.use_route(route.public_url, links_allowed=route.links_allowed)
 
 
 @pytest.fixture(autouse=True, scope="session")
