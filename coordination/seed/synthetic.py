@@ -7,8 +7,7 @@ invented; every fourth child has a sibling, every child 1.5 guardians on average
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any, cast
 
@@ -23,11 +22,10 @@ from coordination.domain.people.accounts import hash_password
 from coordination.domain.people.contacts import sealed
 from coordination.ground.errors import Conflict
 from coordination.ground.text import Text
+from coordination.seed import history
 from coordination.seed.demo import FATHERS, GIVEN, MOTHERS, PASSWORD, SINCE, SURNAMES
+from coordination.seed.plan import GRADES, Cells, Plan, Table, partner_name, school_name
 
-CLASS_SIZE = 40
-GRADES = 6
-SCHOOLS_PER_PARTNER = 10
 # a few families in a hundred have no phone, or read English
 WITHOUT_PHONE = 33
 ENGLISH = 47
@@ -40,72 +38,6 @@ _EMPTY = Text(
     "数据库里已有数据。请先换一个空的数据库（例如另设 INSTANCE_DIR）再生成。",
     "The database is not empty. Choose another one first, for example by INSTANCE_DIR.",
 )
-
-Cells = tuple[object, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How many of what, and from which id on; ids are given out here, so that rows can refer."""
-
-    schools: int
-    students: int
-
-    @property
-    def partners(self) -> int:
-        """Community partners."""
-        return self.schools // SCHOOLS_PER_PARTNER + 1
-
-    @property
-    def per_school(self) -> int:
-        """Classes of each school."""
-        return max(GRADES, -(-self.students // (self.schools * CLASS_SIZE)))
-
-    @property
-    def classes(self) -> int:
-        """Classes of the district."""
-        return self.schools * self.per_school
-
-    @property
-    def families(self) -> int:
-        """Four children live in three families."""
-        return (self.students // 4) * 3 + min(self.students % 4, 3)
-
-    # district 1, then schools, then partners
-    def school(self, index: int) -> int:
-        """Organisation id."""
-        return 2 + index
-
-    def partner(self, index: int) -> int:
-        """Organisation id."""
-        return 2 + self.schools + index
-
-    # students first, then two guardians a family, then staff
-    def guardian(self, family: int, which: int) -> int:
-        """Person id."""
-        return 1 + self.students + 2 * family + which
-
-    @property
-    def guardians(self) -> int:
-        """Two a family."""
-        return 2 * self.families
-
-    def staff(self, index: int) -> int:
-        """Person id: the class teachers, then one administrator a school, partners, the bureau."""
-        return 1 + self.students + self.guardians + index
-
-    @property
-    def staffed(self) -> int:
-        """All staff."""
-        return self.classes + self.schools + self.partners + 2
-
-    def family_of(self, student: int) -> int:
-        """The third and fourth of every four children are siblings."""
-        return student // 4 * 3 + min(student % 4, 2)
-
-    def class_of(self, student: int) -> int:
-        """Class id; neighbours in number sit in different classes."""
-        return 1 + student % self.classes
 
 
 def seed(url: str, schools: int, students: int) -> None:
@@ -122,8 +54,11 @@ def seed(url: str, schools: int, students: int) -> None:
             session.execute(text("lock table organisation in exclusive mode"))
             if session.scalar(text("select exists (select from organisation)")):
                 raise Conflict(_EMPTY)
-            for table, columns, rows in _tables(plan):
+            for table, columns, rows in (*_tables(plan), *history.tables(plan)):
                 count = _copy(session, table, columns, rows())
+                _say(f"{table}: {count:,}", begun)
+            session.execute(text("analyze"))  # what follows joins what has just come
+            for table, count in history.derive(session):
                 _say(f"{table}: {count:,}", begun)
             _go_on_counting(session)
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -153,15 +88,12 @@ def _copy(session: Session, table: str, columns: Sequence[str], rows: Iterator[C
 
 
 def _go_on_counting(session: Session) -> None:
-    for table in ("organisation", "class_group", "person", "resource"):
+    for table in ("organisation", "class_group", "person", "resource", *history.NUMBERED):
         session.execute(
             text(
                 f"select setval(pg_get_serial_sequence('{table}', 'id'), max(id)) from {table}"  # noqa: S608 - names of ours
             )
         )
-
-
-Table = tuple[str, tuple[str, ...], Callable[[], Iterator[Cells]]]
 
 
 def _tables(plan: Plan) -> tuple[Table, ...]:
@@ -242,9 +174,9 @@ def _tables(plan: Plan) -> tuple[Table, ...]:
 
 def _organisations(plan: Plan) -> Iterator[Cells]:
     yield 1, "district", None, "SYN", "示范区教育局", "Model District Bureau", 30.9, 121.1, True
-    for kind, count, at, zh, en in (
-        ("school", plan.schools, plan.school, "第{}小学", "Primary School No. {}"),
-        ("partner", plan.partners, plan.partner, "第{}社区学堂", "Community Workshop No. {}"),
+    for kind, count, at, name in (
+        ("school", plan.schools, plan.school, school_name),
+        ("partner", plan.partners, plan.partner, partner_name),
     ):
         for n in range(count):
             yield (
@@ -252,8 +184,8 @@ def _organisations(plan: Plan) -> Iterator[Cells]:
                 kind,
                 1 if kind == "school" else None,
                 f"{kind[0].upper()}{n + 1:04}",
-                zh.format(n + 1),
-                en.format(n + 1),
+                name(n).zh,
+                name(n).en,
                 30.8 + n * 37 % 200 / 1000,
                 121.0 + n * 53 % 200 / 1000,
                 True,

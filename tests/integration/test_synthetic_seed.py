@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
+from coordination.domain.communication.queries import notices_of
 from coordination.domain.people import contacts
 from coordination.domain.people.accounts import sign_in
+from coordination.domain.people.actors import actor_of
 from coordination.ground.actor import ANONYMOUS
 from coordination.ground.errors import Conflict
 from coordination.reactions.work import begin
@@ -67,6 +70,30 @@ def test_the_administrator_of_the_district_can_sign_in(fresh_url: str) -> None:
     engine = create_engine(fresh_url)
     with Session(engine) as session, begin(session, ANONYMOUS) as uow:
         assert sign_in(uow, login="admin", password=PASSWORD, address="127.0.0.1")
+    engine.dispose()
+
+
+def test_the_first_teacher_finds_lists_that_are_full(fresh_url: str) -> None:
+    seed(fresh_url, schools=2, students=800)
+    engine = create_engine(fresh_url)
+    with Session(engine) as session:
+        teacher = session.scalar(text("select person_id from account where login = 'teacher1'"))
+        actor = actor_of(session, teacher, date(2026, 11, 20))
+        notices = notices_of(session, actor)
+        assert len(notices) == 50
+        assert all(n.done > 0 and n.delivered == n.told for n in notices)
+        booked = session.scalar(
+            text("select count(*) from booking where requested_by_id = :me"), {"me": teacher}
+        )
+        assert booked >= 20
+        # nobody is written to when the workers start
+        assert not session.scalar(
+            text("select exists (select from outbox_message where state <> 'delivered')")
+        )
+        subject = "select subject_id from calendar_entry"
+        assert not session.scalar(
+            text(f"select exists (select id from booking_occurrence except {subject})")
+        )
     engine.dispose()
 
 
