@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
 from coordination.domain.people.models import ClassGroup, Organisation
-from coordination.domain.people.recipients import children_of_classes
+from coordination.domain.people.recipients import Child, children_of_classes
+from coordination.domain.practice import rules
 from coordination.domain.practice.events import (
     AttendanceTaken,
     ChildWithdrawn,
@@ -38,6 +39,7 @@ from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 PLACED = ("enrolled", "cleared", "attended")
+HOLDING = ("offered", "enrolled", "cleared", "attended")  # as in the constraint
 MARKS = ("present", "absent", "late", "left_early")
 OPEN = ("planned", "open", "closed", "ready")
 
@@ -54,15 +56,10 @@ def plan_activity(
 ) -> Activity:
     """A published activity at a base; sessions are added to it."""
     uow.authorize(Action.ACTIVITY_PLAN)
-    fields = {
-        name: Text("请填写。", "Fill this in.")
-        for name, value in (("title_zh", title.zh), ("title_en", title.en))
-        if not value.strip()
-    }
-    if not grades:
-        fields["grades"] = Text("请选择适合的年级。", "Choose the grades it suits.")
-    if fields:
-        raise Invalid(fields=fields)
+    rules.refuse_unfit_activity(type, title, grades)
+    base = uow.session.get(Organisation, base_id)
+    if base is None or base.kind != "partner" or not base.active:
+        raise Invalid(fields={"base_id": Text("请选择一个实践基地。", "Choose a practice base.")})
     if uow.actor.person_id is None:
         raise Forbidden()
     activity = Activity(
@@ -100,9 +97,8 @@ def add_session(
     activity = uow.session.get(Activity, activity_id)
     if activity is None:
         raise NotFound()
-    _refuse_unfit_times(uow, starts_at, ends_at, return_at, signup_until)
-    if capacity < 1:
-        raise Invalid(fields={"capacity": Text("名额至少为 1。", "At least one place.")})
+    rules.refuse_unfit_times(uow.now, starts_at, ends_at, return_at, signup_until)
+    rules.refuse_unfit_capacity(capacity)
     base = uow.session.get_one(Organisation, activity.base_id)
     held = PracticeSession(
         activity_id=activity.id,
@@ -126,31 +122,6 @@ def add_session(
     return held
 
 
-def _refuse_unfit_times(
-    uow: UnitOfWork,
-    starts_at: datetime,
-    ends_at: datetime,
-    return_at: datetime,
-    signup_until: datetime | None,
-) -> None:
-    fields: dict[str, Text] = {}
-    if starts_at <= uow.now:
-        fields["day"] = Text("这个时间已经过去，请另选。", "This is in the past; choose another.")
-    if ends_at <= starts_at:
-        fields["ends"] = Text("结束时间要晚于开始时间。", "The end must be after the start.")
-    if return_at < ends_at:
-        fields["returns"] = Text(
-            "返校时间不能早于活动结束。", "The return cannot be before the activity ends."
-        )
-    if signup_until is not None and not uow.now < signup_until < starts_at:
-        fields["signup_until"] = Text(
-            "报名截止要在现在之后、活动开始之前。",
-            "Sign-up must close after now and before the start.",
-        )
-    if fields:
-        raise Invalid(fields=fields)
-
-
 def _locked(uow: UnitOfWork, session_id: int) -> PracticeSession:
     held = uow.session.get(PracticeSession, session_id, with_for_update=True)
     if held is None:
@@ -168,7 +139,9 @@ def enrol_class(
     leave_out: Collection[int] = (),
 ) -> tuple[int, int]:
     """Sign up a whole class except `leave_out`; (children with a place, children waiting)."""
-    group = uow.session.get(ClassGroup, class_id)
+    # one sign-up of a class at a time: two that meet in the constraint on children would end as a
+    # deadlock, in a queue the second one reads whom to leave out
+    group = uow.session.get(ClassGroup, class_id, with_for_update={"key_share": True})
     if group is None:
         raise NotFound()
     uow.authorize(Action.ENROLMENT_CLASS, Scope(school=group.school_id, class_=group.id))
@@ -203,10 +176,8 @@ def enrol_class(
         raise Invalid(
             fields={"children": Text("请至少选择一名学生。", "Choose at least one child.")}
         )
-    if adults < 1:
-        raise Invalid(
-            fields={"adults": Text("至少 1 名带队老师。", "At least one adult must come.")}
-        )
+    rules.refuse_unfit_adults(adults)
+    _refuse_clashing(uow, held, children)
     free = held.capacity - held.taken
     placed, waiting = children[:free], children[free:]
     last = uow.session.scalar(
@@ -244,6 +215,29 @@ def enrol_class(
         )
     )
     return len(placed), len(waiting)
+
+
+def _refuse_clashing(uow: UnitOfWork, held: PracticeSession, children: Collection[Child]) -> None:
+    """The constraint forbids it anyway; asked first so that the teacher reads whom to leave out."""
+    elsewhere = set(
+        uow.session.scalars(
+            select(Enrolment.child_id).where(
+                Enrolment.child_id.in_([c.id for c in children]),
+                Enrolment.session_id != held.id,
+                Enrolment.state.in_(HOLDING),
+                Enrolment.during.overlaps(Range(held.starts_at, held.return_at, bounds="[)")),
+            )
+        )
+    )
+    names = [c.name for c in children if c.id in elsewhere]
+    if names:
+        raise Conflict(
+            Text(
+                f"{'、'.join(names)}在同一时间已参加另一场活动，请先取消勾选。",
+                f"Already in another session at that time: {', '.join(names)}. Untick them first.",
+            ),
+            code="child_clash",
+        )
 
 
 def give_back(uow: UnitOfWork, *, session_id: int, child_id: int, state: str) -> None:
@@ -325,7 +319,7 @@ def move_session(
         raise Conflict(
             Text("活动已开始或已取消，不能改期。", "It has begun or is cancelled; it cannot move.")
         )
-    _refuse_unfit_times(uow, starts_at, ends_at, return_at, None)
+    rules.refuse_unfit_times(uow.now, starts_at, ends_at, return_at, None)
     if (held.starts_at, held.ends_at, held.return_at) == (starts_at, ends_at, return_at):
         raise Conflict(Text("时间没有变化。", "Nothing has changed."), code="unchanged")
     held.starts_at, held.ends_at, held.return_at = starts_at, ends_at, return_at
