@@ -26,6 +26,7 @@ from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
 from coordination.domain.communication import services as communication
 from coordination.domain.people import links
+from coordination.domain.people.roster import batches
 from coordination.domain.practice import services as practice
 from coordination.domain.practice.models import PracticeSession
 from coordination.embedded import EmbeddedPostgres
@@ -59,6 +60,16 @@ PAGES = (
     ("session", "coordinator", "/activities/sessions/1"),
     ("calendar", "lijing", "/calendars"),
     ("roster", "admin", "/people/"),
+    ("school", "liufang", "/people/"),
+    ("class", "lijing", "/people/classes/2"),
+    ("children", "liufang", "/people/children?name=wang"),
+    ("custody", "liufang", "/people/guardianships/1/limit"),
+    ("roles", "liufang", "/people/organisations/2"),
+    ("grant", "liufang", "/people/organisations/2/grant"),
+    ("organisations", "admin", "/people/organisations"),
+    ("import", "admin", "/people/import"),
+    ("import-preview", "admin", "/people/import/1"),
+    ("imports", "admin", "/people/imports"),
     ("simulator", "", "/simulator"),
 )
 
@@ -71,7 +82,7 @@ def main() -> int:
     try:
         with EmbeddedPostgres(folder, durable=False) as server:
             migrate(server.url())
-            settings = Settings().with_database(server.url())
+            settings = replace(Settings(), instance_dir=folder).with_database(server.url())
             web = make_server("127.0.0.1", 0, create_app(settings), threaded=True)
             url = f"http://127.0.0.1:{web.server_port}"
             web.app.config["PUBLIC_URL"] = url
@@ -145,11 +156,31 @@ def furnish(story: Story) -> dict[str, str]:
         practice.enrol_class(
             uow, session_id=held, class_id=class_id, adults=3, needs="2 名学生花生过敏"
         )
+    hand_in_roster(story)
     consents = [t for t in story.deliver() if CODE.search(t.body)]
     return {
         "notice": CODE.findall(notices[0].body)[0],
         "consent": CODE.findall(consents[0].body)[0],
     }
+
+
+def hand_in_roster(story: Story) -> None:
+    """A preview with children who are new, known and refused."""
+    lines = [
+        "学校,学校代码,班级,年级,学号,学生姓名,监护人1姓名,监护人1关系,监护人1手机",
+        *(
+            f"光明实验小学,,四（2）班,四年级,2026{n:04},{name},{name[0]}明,父亲,1380099{n:04}"
+            for n, name in enumerate(("钱多多", "沈思齐", "韩梅", "上官云"), 1)
+        ),
+        "光明实验小学,,四（2）班,四年级,,许仙,许明,父亲,13800990009",
+        "光明实验小学,,四（2）班,四年级,20260010,白素,白明,父亲,12345",
+        "南山小学,,一（1）班,一年级,20260011,岳云,岳飞,父亲,13800990011",
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "roster.csv"
+        path.write_text("\n".join(lines), encoding="utf-8")
+        with story.acting(story.staff("admin")) as uow:
+            batches.preview(uow, path=path, name="四年级新生.csv")
 
 
 def shoot(browser: Browser, url: str, codes: dict[str, str], wanted: set[str]) -> list[str]:

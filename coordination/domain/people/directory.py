@@ -325,7 +325,10 @@ def children_query(
             or_(
                 Person.name.contains(name, autoescape=True),
                 Person.name_en.icontains(name, autoescape=True),
-                Person.pinyin.istartswith(name, autoescape=True),
+                # kept syllable by syllable, typed in one go
+                func.replace(Person.pinyin, " ", "").istartswith(
+                    name.replace(" ", ""), autoescape=True
+                ),
             )
         )
     if without_phone:

@@ -110,6 +110,14 @@ def test_a_school_administrator_finds_only_children_of_the_own_school(stage: Sta
     assert "张珺" in stage.visit("school_admin_b").get("/people/children?name=珺").text
 
 
+@pytest.mark.parametrize("typed", ["wangxiaoyu", "Wang Xiao", "wangx"])
+def test_pinyin_is_found_with_and_without_spaces(stage: Stage, typed: str) -> None:
+    with Session(stage.engine) as session:
+        session.get_one(Person, stage.world.people["child"]).pinyin = "wang xiao yu"
+        session.commit()
+    assert "王小雨" in stage.visit("school_admin").get(f"/people/children?name={typed}").text
+
+
 def test_a_percent_sign_finds_nobody(stage: Stage) -> None:
     assert "王小雨" not in stage.visit("school_admin").get("/people/children?name=%25").text
 
