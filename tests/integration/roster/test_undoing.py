@@ -11,11 +11,14 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
+from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.people.contacts import phones_of
 from coordination.domain.people.models import (
     AccessCode,
+    ClassGroup,
     ClassMember,
     Guardianship,
+    Organisation,
     Person,
     RosterBatch,
 )
@@ -121,6 +124,44 @@ def test_undo_keeps_what_somebody_changed_since(office: Office) -> None:
     result = office.undo(batch)
     assert result.kept == ("王小宇",)
     assert office.person("K1").name == "王晓雨"
+
+
+def test_undo_keeps_a_child_whom_a_list_of_ids_names(office: Office) -> None:
+    batch = office.load(Export())
+    teacher, mother, child = (office.person(source).id for source in ("T1", "P1", "K1"))
+    with Session(office.engine) as session:
+        (class_id,) = session.scalars(select(ClassGroup.id))
+        (school_id,) = session.scalars(select(Organisation.id).where(Organisation.kind == "school"))
+        sent = Notice(
+            school_id=school_id,
+            class_ids=[class_id],
+            class_id=class_id,
+            sender_id=teacher,
+            draft_key="x",
+            title_zh="家长会",
+            title_en="Meeting",
+            body_zh="周五",
+            body_en="Friday",
+            level="info",
+            state="sent",
+            sent_at=clock.now(),
+        )
+        session.add(sent)
+        session.flush()
+        session.add(
+            NoticeRecipient(
+                notice_id=sent.id,
+                guardian_id=mother,
+                child_ids=[child],
+                household_key="h",
+                language="zh",
+                told_via_id=mother,
+            )
+        )
+        session.commit()
+    result = office.undo(batch)
+    assert set(result.kept) == {"光明实验小学", "三（2）班", "李静", "王敏", "王小雨"}
+    assert office.person("K1").status == "left"
 
 
 def test_undo_does_not_begin_twice_what_somebody_began_anew(office: Office) -> None:

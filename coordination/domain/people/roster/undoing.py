@@ -38,11 +38,16 @@ _OPEN = {
     "person": "t.status = 'active'",
     "organisation": "t.active",
 }
-# of which there is one at a time
+# of which there is one at a time; by equality, for `is not distinct from` allows no hash join
 _PAIR = {
-    "class_member": ("class_id", "person_id"),
-    "membership": ("person_id", "org_id", "role", "class_id"),
-    "guardianship": ("child_id", "guardian_id"),
+    "class_member": ("o.class_id = t.class_id", "o.person_id = t.person_id"),
+    "membership": (
+        "o.person_id = t.person_id",
+        "o.org_id = t.org_id",
+        "o.role = t.role",
+        "coalesce(o.class_id, 0) = coalesce(t.class_id, 0)",
+    ),
+    "guardianship": ("o.child_id = t.child_id", "o.guardian_id = t.guardian_id"),
 }
 _NAME = {
     "contact_point": "(select name from person where id = t.person_id)",
@@ -60,7 +65,8 @@ from pg_constraint c
 join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
 where c.contype = 'f' and c.confrelid = cast(cast(:table as text) as regclass)
 union all
-select format('select from %s f where t.id = any(f.%I)', a.attrelid::regclass, a.attname)
+select format('select from (select unnest(%I) as id from %s) f where f.id = t.id',
+    a.attname, a.attrelid::regclass)
 from pg_attribute a join pg_class k on k.oid = a.attrelid and k.relkind = 'r'
 where a.attname = case cast(:table as text)
         when 'person' then 'child_ids' when 'class_group' then 'class_ids' end
@@ -196,10 +202,9 @@ def _no_twin(table: str) -> str:
     """Whatever ended does not begin again if somebody has begun it anew meanwhile."""
     if table not in _PAIR:
         return ""
-    alike = " and ".join(f"o.{column} is not distinct from t.{column}" for column in _PAIR[table])
     return (
         f" and not exists (select from {table} o where o.id <> t.id and o.ends_on is null"
-        f" and t.ends_on is not null and {alike})"
+        f" and t.ends_on is not null and {' and '.join(_PAIR[table])})"
     )
 
 
