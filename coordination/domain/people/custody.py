@@ -81,7 +81,15 @@ def lift(uow: UnitOfWork, *, guardianship_id: int, reason: str) -> None:
         raise Conflict(
             Text("这位家长没有被限制。", "This guardian is not limited."), code="not_limited"
         )
-    kin.no_disclosure, kin.limit_reason = False, reason
+    # ended rows of the pair too: a roster that brings the pair back goes by them
+    for row in uow.session.scalars(
+        select(Guardianship).where(
+            Guardianship.child_id == kin.child_id,
+            Guardianship.guardian_id == kin.guardian_id,
+            Guardianship.no_disclosure.is_(True),
+        )
+    ):
+        row.no_disclosure, row.limit_reason = False, reason
 
 
 def _needs(reason: str) -> None:

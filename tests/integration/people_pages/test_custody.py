@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -73,6 +75,27 @@ def test_lifting_opens_the_child_again(stage: Stage) -> None:
     answer = office.post(path, data={"reason": "裁定已撤销", "step": "lift"})
     assert answer.status_code == 303
     assert stage.world.people["child"] in stage.actor("restricted").child_ids
+
+
+def test_a_lifted_limit_does_not_come_back_with_an_old_row_of_the_pair(stage: Stage) -> None:
+    today = clock.now().date()
+    kin = kin_of(stage, "restricted")
+    with Session(stage.engine) as session:
+        session.add(
+            Guardianship(
+                child_id=stage.world.people["child"],
+                guardian_id=stage.world.people["restricted"],
+                relation="father",
+                no_disclosure=True,
+                starts_on=today - timedelta(days=900),
+                ends_on=today - timedelta(days=500),
+            )
+        )
+        session.commit()
+    stage.act("school_admin", custody.lift, guardianship_id=kin, reason="裁定已撤销")
+    with Session(stage.engine) as session:
+        limited = select(Guardianship.id).where(Guardianship.no_disclosure.is_(True))
+        assert session.scalars(limited).all() == []
 
 
 def test_both_steps_stand_in_the_trail_with_who_and_why(stage: Stage) -> None:
