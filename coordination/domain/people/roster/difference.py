@@ -251,7 +251,8 @@ where c.batch_id is not null and not exists (
 
 _MEMBER_BASE = """
 create temp table r_enrolled on commit drop as
-select m.*, coalesce(c.class_id, g.id) as class_id, coalesce(c.school_id, g.school_id) as school_id,
+select m.seq, m.role, m.starts, coalesce(c.class_id, g.id) as class_id,
+    coalesce(c.school_id, g.school_id) as school_id,
     k.person_id, k.is_student, (m.gone or k.gone or coalesce(m.ends < :today, false)) as out,
     case when m.gone and (k.person_id is null or c.class_id is null and g.id is null) then 'moot'
          when c.class_id is null and g.id is null then 'unknown_class'
@@ -305,7 +306,7 @@ order by s.org_id, k.person_id, p.gone, p.seq
 
 _KIN_BASE = """
 create temp table r_related on commit drop as
-select n.*,
+select n.seq, n.relation, n.ord,
     case when x.is_student then x.person_id else y.person_id end as child_id,
     case when x.is_student then y.person_id else x.person_id end as guardian_id,
     coalesce(nullif(n.relation, ''), case when x.is_student then y.kin else x.kin end) as said,
@@ -416,8 +417,11 @@ _REFUSALS = (
         "case refuse when 'duplicate' then 'sourcedId' when 'unknown_school' then 'orgSourcedIds'"
         " else 'role' end",
     ),
-    ("r_enrolled", "case when refuse = 'unknown_class' then 'classSourcedId' else col end"),
-    ("r_related", "col"),
+    (
+        "r_enrolled join roster_member using (seq)",
+        "case when refuse = 'unknown_class' then 'classSourcedId' else col end",
+    ),
+    ("r_related join roster_kin using (seq)", "col"),
 )
 
 # one line of a sheet makes rows of many tables: what follows from its child is not said again

@@ -185,7 +185,7 @@ def _orgs(part: Part, problems: list[Row]) -> Iterator[Row]:
             )
             continue
         kind = _word(line["type"]).replace(" ", "")
-        yield Row(
+        yield (
             Staged.ORG,
             (
                 part.name,
@@ -212,7 +212,7 @@ def _classes(part: Part, problems: list[Row]) -> Iterator[Row]:
             )
             continue
         first = line["grades"].split(",")[0]
-        yield Row(
+        yield (
             Staged.CLASS,
             (
                 part.name,
@@ -297,7 +297,7 @@ def _users(part: Part, problems: list[Row]) -> Iterator[Row]:
             yield long_name(Place(file, number, "familyName"))
             continue
         org = _first_code(orgs) if orgs else ""
-        yield Row(
+        yield (
             Staged.PERSON,
             (
                 file,
@@ -323,12 +323,12 @@ def _users(part: Part, problems: list[Row]) -> Iterator[Row]:
         if agents:
             for order, agent in enumerate(agents.split(","), 1):
                 if other := normal.code(agent):
-                    yield Row(
+                    yield (
                         Staged.KIN,
                         (file, number, "agentSourcedIds", source, other, "", order, gone),
                     )
         if org and kind[0] == "admin":
-            yield Row(Staged.POST, (file, number, source, org, "admin", "", None, True, gone))
+            yield (Staged.POST, (file, number, source, org, "admin", "", None, True, gone))
 
 
 @lru_cache(maxsize=1024)
@@ -351,7 +351,7 @@ def _roles(part: Part, problems: list[Row]) -> Iterator[Row]:
             yield unknown_role(Place(part.name, line.number, "role"), line["role"])
             continue
         primary = _word(line["primary"]) == "true" or _word(line["type"]) == "primary"
-        yield Row(
+        yield (
             Staged.POST,
             (
                 part.name,
@@ -382,7 +382,7 @@ def _enrolments(part: Part, problems: list[Row]) -> Iterator[Row]:
         if kind is None or kind[0] not in _ENROLLED:
             yield unknown_role(Place(file, number, "role"), role)
             continue
-        yield Row(
+        yield (
             Staged.MEMBER,
             (
                 file,
@@ -409,7 +409,7 @@ def _relationships(part: Part, problems: list[Row]) -> Iterator[Row]:
         if relation is None and _word(line["role"]) != "child":
             yield unknown_relation(Place(part.name, line.number, "relationshipRole"), line["role"])
             continue
-        yield Row(
+        yield (
             Staged.KIN,
             (part.name, line.number, "relationshipUserSourcedId", person, other,
              relation or "", 1, _gone(line)),

@@ -31,7 +31,7 @@ def contacts(place: Place, person: str, phone: str, email: str = "") -> Iterator
         good, bad = normal.phones(phone)
         for order, number in enumerate(good):
             value, index, mask = sealed("phone", number)
-            yield Row(
+            yield (
                 Staged.CONTACT,
                 (place.file, place.line, person, "phone", value, index, mask, order),
             )
@@ -50,7 +50,7 @@ def contacts(place: Place, person: str, phone: str, email: str = "") -> Iterator
         local, at, domain = address.partition("@")
         if local and at and "." in domain and " " not in address and len(address) <= 254:
             value, index, mask = sealed("email", address)
-            yield Row(
+            yield (
                 Staged.CONTACT,
                 (place.file, place.line, person, "email", value, index, mask, 0),
             )

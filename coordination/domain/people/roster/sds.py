@@ -73,7 +73,7 @@ def _schools(part: Part, problems: list[Row]) -> Iterator[Row]:
     for line in table(part, SCHOOL, problems):
         source, name = normal.code(line["id"]), normal.plain(line["name"])
         if source and name:
-            yield Row(Staged.ORG, (part.name, line.number, source, "school", "", name, False, True))
+            yield (Staged.ORG, (part.name, line.number, source, "school", "", name, False, True))
         else:
             column = "Name" if source else "SIS ID"
             yield refusal(
@@ -90,7 +90,7 @@ def _sections(part: Part, problems: list[Row]) -> Iterator[Row]:
                 Place(part.name, line.number, column), "empty", NO_NAME if source else NO_ID
             )
             continue
-        yield Row(
+        yield (
             Staged.CLASS,
             (
                 part.name,
@@ -118,7 +118,7 @@ def _people(part: Part, role: str, problems: list[Row]) -> Iterator[Row]:
         if len(name) > normal.LONGEST_NAME:
             yield long_name(Place(part.name, line.number, "Last Name"))
             continue
-        yield Row(
+        yield (
             Staged.PERSON,
             (
                 part.name,
@@ -142,7 +142,7 @@ def _roster(part: Part, role: str, problems: list[Row]) -> Iterator[Row]:
     for line in table(part, ROSTER, problems):
         group, person = normal.code(line["class"]), normal.code(line["person"])
         if group and person:
-            yield Row(
+            yield (
                 Staged.MEMBER,
                 (part.name, line.number, "SIS ID", group, person, role, None, None, False),
             )

@@ -114,26 +114,26 @@ def _line(
     grade = normal.grade(line["grade"]) or normal.grade(group)
     if school not in schools:
         schools.add(school)
-        yield Row(
+        yield (
             Staged.ORG,
             (file, line.number, school, "school", "", called, False, bool(line["code"].strip())),
         )
     if (school, group) not in classes:
         classes.add((school, group))
-        yield Row(
+        yield (
             Staged.CLASS,
             (file, line.number, f"{school}:{group}", school, group,
              normal.english_class_name(group), grade, False),
         )  # fmt: skip
     child = f"{school}:{values['number']}"
-    yield Row(
+    yield (
         Staged.PERSON,
         (file, line.number, child, "student", "", name, normal.pinyin(name), "", school, grade,
          birth, gone, False),
     )  # fmt: skip
     if gone:
         return
-    yield Row(
+    yield (
         Staged.MEMBER,
         (file, line.number, COLUMNS.first("class"), f"{school}:{group}", child, "student",
          None, None, False),
@@ -158,18 +158,15 @@ def _guardian(file: str, line: Line, n: int, child: str) -> Iterator[Row]:
         yield unknown_relation(at, line[f"r{n}"])
         relation = ""
     points = list(contacts(Place(file, line.number, COLUMNS.first(f"p{n}")), "", phone))
-    index = next((p.cells[5] for p in points if p.table is Staged.CONTACT), None)
+    index = next((cells[5] for to, cells in points if to is Staged.CONTACT), None)
     # a sheet has no identifiers for adults: one name with one phone is one person, in any class
     key = index.hex() if isinstance(index, bytes) else child
     source = "g:" + sha256(f"{name}\0{key}".encode()).hexdigest()[:32]
-    yield Row(
+    yield (
         Staged.PERSON,
         (file, line.number, source, "guardian", "", name, normal.pinyin(name),
          normal.language(line[f"l{n}"]), "", None, None, False, True),
     )  # fmt: skip
-    for point in points:
-        if point.table is Staged.CONTACT:
-            yield Row(Staged.CONTACT, (*point.cells[:2], source, *point.cells[3:]))
-        else:
-            yield point
-    yield Row(Staged.KIN, (file, line.number, place.column, child, source, relation, n, False))
+    for to, cells in points:
+        yield (to, (*cells[:2], source, *cells[3:]) if to is Staged.CONTACT else cells)
+    yield (Staged.KIN, (file, line.number, place.column, child, source, relation, n, False))

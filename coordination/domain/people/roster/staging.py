@@ -88,11 +88,11 @@ def fill(session: Session, rows: Iterable[Row]) -> None:
                     copy.write_row(cells)
             waiting[table].clear()
 
-        for row in rows:
-            held = waiting[row.table]
-            held.append(row.cells)
+        for table, cells in rows:
+            held = waiting[table]
+            held.append(cells)
             if len(held) >= CHUNK:
-                write(row.table)
+                write(table)
         for table, held in waiting.items():
             if held:
                 write(table)
