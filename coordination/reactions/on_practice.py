@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select
 
 from coordination.domain.agenda import services as agenda
 from coordination.domain.consents import services as consents
@@ -32,6 +32,7 @@ from coordination.domain.practice.models import (
     Enrolment,
     PracticeSession,
 )
+from coordination.domain.volunteering import services as volunteering
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
 from coordination.domain.volunteering.services import HELD
 from coordination.ground.text import Text, mask_name
@@ -42,7 +43,6 @@ from coordination.reactions.on_volunteering import write_shift
 from coordination.reactions.wording import span, when
 from notifications.values import MessageClass
 
-PLACED = ("enrolled", "cleared")
 CONSENT_LEAD = timedelta(hours=24)
 
 
@@ -65,16 +65,6 @@ def _params(held: PracticeSession, activity: Activity) -> dict[str, Text | str]:
         "bring": Text(activity.bring_zh or "无需携带", activity.bring_en or "nothing special"),
         "reason": held.cancel_reason or "—",
     }
-
-
-def _children(uow: UnitOfWork, session_id: int, states: Collection[str] = PLACED) -> list[int]:
-    return list(
-        uow.session.scalars(
-            select(Enrolment.child_id)
-            .where(Enrolment.session_id == session_id, Enrolment.state.in_(states))
-            .order_by(Enrolment.id)
-        )
-    )
 
 
 def _own(
@@ -142,7 +132,7 @@ def write_agenda(uow: UnitOfWork, session_id: int) -> None:
         select(ClassEnrolment.class_id).where(ClassEnrolment.session_id == session_id)
     )
     audiences: list[agenda.Audience] = [
-        *(("child", c) for c in _children(uow, session_id)),
+        *(("child", c) for c in practice.children_of(uow.session, session_id)),
         *(("class_staff", c) for c in classes),
         ("person", activity.created_by_id),
         ("school", held.base_id),
@@ -264,6 +254,9 @@ def consent_answered(uow: UnitOfWork, event: ConsentAnswered) -> None:
     if event.subject_type != "session":
         return
     session_id, child = event.subject_id, event.child_id
+    practice.lock_session(uow, session_id=session_id)
+    # the session may have moved while this answer was on its way: a yes counts for the old time only
+    consents.refuse_replaced(uow, request_id=event.request_id)
     if event.state == "given":
         practice.clear(uow, session_id=session_id, child_id=child)
     elif event.state in ("refused", "withdrawn"):
@@ -312,13 +305,15 @@ def place_given(uow: UnitOfWork, event: PlaceGiven) -> None:
     """The next in line is told, and asked."""
     held, activity = _session(uow, event.session_id)
     request = _ask(uow, held, activity, [event.child_id], announce=False)
+    if consents.state_for(uow.session, request.id, [event.child_id])[event.child_id] == "given":
+        practice.clear(uow, session_id=held.id, child_id=event.child_id)
     _write_to_guardians(
         uow,
         "enrolment_place",
         held,
         activity,
         [event.child_id],
-        version=f"child-{event.child_id}",
+        version=f"child-{event.child_id}-{uow.now.isoformat()}",  # a child may move up twice
         request=request,
         message_class="sign",
     )
@@ -333,8 +328,8 @@ def child_withdrawn(uow: UnitOfWork, event: ChildWithdrawn) -> None:
 def moved(uow: UnitOfWork, event: SessionMoved) -> None:
     """Families once (with the question again), teachers, base and volunteers; calendars, reminders."""
     held, activity = _session(uow, event.session_id)
-    stamp = held.starts_at.isoformat()
-    children = _children(uow, held.id)
+    stamp = uow.now.isoformat()  # there, back and there again are three moves
+    children = practice.children_of(uow.session, held.id)
     told: set[int] = set()
     if children:
         request = _ask(uow, held, activity, children, announce=False)
@@ -352,11 +347,10 @@ def moved(uow: UnitOfWork, event: SessionMoved) -> None:
             request=request,
             message_class="sign",
         )
-    uow.session.execute(
-        update(ShiftNeed)
-        .where(ShiftNeed.session_id == held.id)
-        .values(starts_at=held.starts_at, ends_at=held.return_at)
+    volunteering.move_shifts(
+        uow, session_id=held.id, starts_at=held.starts_at, ends_at=held.return_at
     )
+    uow.session.flush()  # whoever gave a shift back is told that, and not that it moved
     staff = [
         *_teachers(uow, held.id),
         *_base_staff(uow, held.base_id),
@@ -372,24 +366,26 @@ def moved(uow: UnitOfWork, event: SessionMoved) -> None:
         valid_until=held.starts_at,
     )
     write_agenda(uow, held.id)
-    _move_shifts(uow, held)
+    for assignment in _assignments(uow, held.id):
+        write_shift(uow, assignment)
     reminders.plan(uow, "session", held.id, held.starts_at)
 
 
-def _move_shifts(uow: UnitOfWork, held: PracticeSession) -> None:
-    uow.session.expire_all()  # the shifts' times were changed by a statement
-    for row in uow.session.scalars(
-        select(ShiftAssignment)
-        .join(ShiftNeed, ShiftNeed.id == ShiftAssignment.need_id)
-        .where(ShiftNeed.session_id == held.id, ShiftAssignment.state.in_(HELD))
-    ):
-        write_shift(uow, row.id)
+def _assignments(uow: UnitOfWork, session_id: int) -> list[int]:
+    return list(
+        uow.session.scalars(
+            select(ShiftAssignment.id)
+            .join(ShiftNeed, ShiftNeed.id == ShiftAssignment.need_id)
+            .where(ShiftNeed.session_id == session_id, ShiftAssignment.state.in_(HELD))
+            .order_by(ShiftAssignment.id)
+        )
+    )
 
 
 def cancelled(uow: UnitOfWork, event: SessionCancelled) -> None:
     """Everybody once, with the reason; entries become tombstones, reminders and shifts end."""
     held, activity = _session(uow, event.session_id)
-    children = _children(uow, held.id, (*PLACED, "waiting"))
+    children = practice.children_of(uow.session, held.id, (*practice.GOING, "waiting"))
     guardians = guardians_of_children(uow.session, set(children), uow.now.date())
     everybody = [
         *(r.guardian_id for r in guardians),
@@ -408,25 +404,17 @@ def cancelled(uow: UnitOfWork, event: SessionCancelled) -> None:
         valid_until=held.starts_at,
     )
     agenda.cancel(uow, subject_type="session", subject_id=held.id)
-    for shift in uow.session.scalars(
-        select(ShiftAssignment.id)
-        .join(ShiftNeed, ShiftNeed.id == ShiftAssignment.need_id)
-        .where(ShiftNeed.session_id == held.id, ShiftAssignment.state.in_(HELD))
-    ):
+    for shift in volunteering.cancel_shifts(uow, session_id=held.id):
         agenda.cancel(uow, subject_type="shift", subject_id=shift)
     reminders.drop(uow, "session", held.id)
     for row in uow.session.scalars(
         select(Enrolment).where(
-            Enrolment.session_id == held.id, Enrolment.state.in_((*PLACED, "waiting"))
+            Enrolment.session_id == held.id, Enrolment.state.in_((*practice.GOING, "waiting"))
         )
     ):
         row.state, row.position = "cancelled", None
-    links.revoke(uow, "consent", _request_id(uow, held.id))
-
-
-def _request_id(uow: UnitOfWork, session_id: int) -> int:
-    found = consents.open_request(uow.session, "session", session_id)
-    return found.id if found is not None else 0
+    # the codes stay: whoever opens an old message reads that it is cancelled
+    consents.close(uow, subject_type="session", subject_id=held.id)
 
 
 def remind(uow: UnitOfWork, session_id: int, rule_key: str) -> None:
@@ -434,7 +422,7 @@ def remind(uow: UnitOfWork, session_id: int, rule_key: str) -> None:
     held, activity = _session(uow, session_id)
     if held.state not in ("open", "closed", "ready"):
         return
-    children = _children(uow, session_id)
+    children = practice.children_of(uow.session, session_id)
     if not children:
         return
     version = f"{rule_key}-{held.starts_at.isoformat()}"
@@ -442,7 +430,7 @@ def remind(uow: UnitOfWork, session_id: int, rule_key: str) -> None:
     count = uow.session.scalar(
         select(func.count())
         .select_from(Enrolment)
-        .where(Enrolment.session_id == session_id, Enrolment.state.in_(PLACED))
+        .where(Enrolment.session_id == session_id, Enrolment.state.in_(practice.GOING))
     )
     tell(
         uow,

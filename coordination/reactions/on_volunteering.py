@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from coordination.domain.agenda import services as agenda
 from coordination.domain.practice.models import Activity, PracticeSession
-from coordination.domain.volunteering.events import ShiftLeft, ShiftTaken
+from coordination.domain.volunteering.events import ShiftLeft, ShiftReleased, ShiftTaken
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
@@ -35,6 +35,25 @@ def taken(uow: UnitOfWork, event: ShiftTaken) -> None:
 def left(uow: UnitOfWork, event: ShiftLeft) -> None:
     """The entry becomes a tombstone; the volunteer did it and needs no text."""
     agenda.cancel(uow, subject_type="shift", subject_id=event.assignment_id)
+
+
+def released(uow: UnitOfWork, event: ShiftReleased) -> None:
+    """The volunteer did not do this: a text says why the shift is gone."""
+    row, need, activity = _shift(uow, event.assignment_id)
+    tell(
+        uow,
+        "shift_released",
+        [row.person_id],
+        {
+            "role": Text(need.role_zh, need.role_en),
+            "activity": Text(activity.title_zh, activity.title_en),
+            "when": when(need.starts_at, reminders.zone()),
+        },
+        subject=("shift", row.id),
+        version=uow.now.isoformat(),
+        valid_until=need.starts_at,
+    )
+    agenda.cancel(uow, subject_type="shift", subject_id=row.id)
 
 
 def write_shift(uow: UnitOfWork, assignment_id: int) -> None:

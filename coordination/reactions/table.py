@@ -35,7 +35,7 @@ from coordination.domain.practice.events import (
     SessionMoved,
     SessionPublished,
 )
-from coordination.domain.volunteering.events import ShiftLeft, ShiftTaken
+from coordination.domain.volunteering.events import ShiftLeft, ShiftReleased, ShiftTaken
 from coordination.ground.events import Event
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions import (
@@ -66,6 +66,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     SessionCancelled: (on_practice.cancelled,),
     SessionMoved: (on_practice.moved,),
     ShiftLeft: (on_volunteering.left,),
+    ShiftReleased: (on_volunteering.released,),
     ShiftTaken: (on_volunteering.taken,),
     SignInCodeIssued: (on_accounts.send_code,),
 }

@@ -221,7 +221,8 @@ class Outing:
         return sorted(names[m.recipient_id] for m in self.messages(key, subject_id))
 
     def forget_messages(self) -> None:
-        """So that only what comes next is seen."""
+        """So that only what comes next, a minute later, is seen."""
+        clock.travel_to(clock.now() + timedelta(minutes=1))
         with self.engine.begin() as connection:
             connection.execute(
                 text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime, time
 
 from flask import Blueprint, redirect, render_template, request, url_for
@@ -259,7 +260,7 @@ def move(session_id: int) -> ResponseReturnValue:
     form = MoveForm()
     with reading() as held:
         line = queries.session_of(held, current_actor(), session_id)
-        told = _told(held, session_id)
+        told = _told(held, session_id, services.GOING)
     if request.method == "GET":
         held_session = line.session
         form.day.data = when.local(held_session.starts_at).date()
@@ -289,7 +290,7 @@ def cancel(session_id: int) -> ResponseReturnValue:
     form = CancelForm()
     with reading() as held:
         line = queries.session_of(held, current_actor(), session_id)
-        told = _told(held, session_id)
+        told = _told(held, session_id, (*services.GOING, "waiting"))
     if form.validate_on_submit():
         with attempt(form) as done, unit_of_work() as uow:
             services.cancel_session(uow, session_id=session_id, reason=form.reason.data or "")
@@ -299,9 +300,9 @@ def cancel(session_id: int) -> ResponseReturnValue:
     return render_form("practice/cancel.html", form, line=line, told=told)
 
 
-def _told(held: Session, session_id: int) -> dict[str, int]:
-    """Numbers of those a change reaches."""
-    children = services.children_of(held, session_id)
+def _told(held: Session, session_id: int, states: Collection[str]) -> dict[str, int]:
+    """Numbers of those a change reaches: the families of children in these states, and the adults."""
+    children = services.children_of(held, session_id, states)
     guardians = guardians_of_children(held, children, when.today())
     return {
         "children": len(children),

@@ -47,7 +47,7 @@ def ask(
     """
     digest = rules.text_hash(title, body)
     current = open_request(uow.session, subject_type, subject_id)
-    if current is None or current.text_hash != digest:
+    if current is None or current.state != "open" or current.text_hash != digest:
         version = 1
         if current is not None:
             current.state, version = "replaced", current.version + 1
@@ -84,14 +84,42 @@ def ask(
 
 
 def open_request(session: Session, subject_type: str, subject_id: int) -> ConsentRequest | None:
-    """The version in force."""
+    """The version in force; closed, if the subject was cancelled."""
     return session.scalar(
-        select(ConsentRequest).where(
+        select(ConsentRequest)
+        .where(
             ConsentRequest.subject_type == subject_type,
             ConsentRequest.subject_id == subject_id,
-            ConsentRequest.state == "open",
+            ConsentRequest.state != "replaced",
         )
+        .order_by(ConsentRequest.version.desc())
+        .limit(1)
     )
+
+
+def close(uow: UnitOfWork, *, subject_type: str, subject_id: int) -> None:
+    """Nobody is asked any more; what was answered stays."""
+    current = open_request(uow.session, subject_type, subject_id)
+    if current is not None:
+        current.state = "closed"
+
+
+def refuse_replaced(uow: UnitOfWork, *, request_id: int) -> None:
+    """Refuse an answer to a wording that is no longer asked; looks at the row as it is now."""
+    state = uow.session.scalar(select(ConsentRequest.state).where(ConsentRequest.id == request_id))
+    if state == "closed":
+        raise TooLate(
+            Text("活动已取消，无需再作答。", "This is cancelled; no answer is needed."),
+            code="consent_closed",
+        )
+    if state != "open":
+        raise TooLate(
+            Text(
+                "活动安排有变，请打开最新短信里的短码重新作答。",
+                "The plan has changed; please use the code in the newest message.",
+            ),
+            code="consent_replaced",
+        )
 
 
 def answer(
@@ -117,14 +145,7 @@ def answer(
     guardian = uow.actor.person_id
     if guardian is None or not _may_consent(uow, guardian, child_id):
         raise Forbidden()
-    if request.state != "open":
-        raise TooLate(
-            Text(
-                "活动安排有变，请打开最新短信里的短码重新作答。",
-                "The plan has changed; please use the code in the newest message.",
-            ),
-            code="consent_replaced",
-        )
+    refuse_replaced(uow, request_id=request_id)
     if request.due_at <= uow.now:
         raise TooLate(
             Text(

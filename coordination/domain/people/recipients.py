@@ -11,7 +11,7 @@ from datetime import date
 
 from sqlalchemy import ColumnElement, Select, String, Subquery, and_, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by, distinct_on
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from coordination.domain.people.models import (
     ClassGroup,
@@ -61,10 +61,17 @@ def guardians_of_children(
     """One recipient per guardian of these children, in a stable order."""
     if not child_ids:
         return []
+    pupil = aliased(Person)
     rows = session.execute(
         select(Guardianship.guardian_id, Person.name, Person.language, Guardianship.child_id)
         .join(Person, Person.id == Guardianship.guardian_id)
-        .where(Guardianship.child_id.in_(child_ids), Person.status == "active", is_told(today))
+        .join(pupil, pupil.id == Guardianship.child_id)
+        .where(
+            Guardianship.child_id.in_(child_ids),
+            Person.status == "active",
+            pupil.status == "active",
+            is_told(today),
+        )
         .order_by(Guardianship.contact_order, Guardianship.guardian_id, Guardianship.child_id)
     ).all()
     points: dict[int, tuple[bytes, str, str | None]] = {

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
@@ -38,6 +39,7 @@ from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound, T
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
+GOING = ("enrolled", "cleared")
 PLACED = ("enrolled", "cleared", "attended")
 HOLDING = ("offered", "enrolled", "cleared", "attended")  # as in the constraint
 MARKS = ("present", "absent", "late", "left_early")
@@ -122,7 +124,8 @@ def add_session(
     return held
 
 
-def _locked(uow: UnitOfWork, session_id: int) -> PracticeSession:
+def lock_session(uow: UnitOfWork, *, session_id: int) -> PracticeSession:
+    """Whoever changes places, times or states of a session queues up here."""
     held = uow.session.get(PracticeSession, session_id, with_for_update=True)
     if held is None:
         raise NotFound()
@@ -145,7 +148,7 @@ def enrol_class(
     if group is None:
         raise NotFound()
     uow.authorize(Action.ENROLMENT_CLASS, Scope(school=group.school_id, class_=group.id))
-    held = _locked(uow, session_id)
+    held = lock_session(uow, session_id=session_id)
     activity = uow.session.get_one(Activity, held.activity_id)
     if held.state != "open" or held.signup_until <= uow.now:
         raise TooLate(Text("报名已截止。", "Sign-up has closed."))
@@ -242,7 +245,7 @@ def _refuse_clashing(uow: UnitOfWork, held: PracticeSession, children: Collectio
 
 def give_back(uow: UnitOfWork, *, session_id: int, child_id: int, state: str) -> None:
     """A child's place becomes free (consent refused or withdrawn); the next in line gets it."""
-    held = _locked(uow, session_id)
+    held = lock_session(uow, session_id=session_id)
     row = uow.session.scalar(
         select(Enrolment).where(Enrolment.session_id == session_id, Enrolment.child_id == child_id)
     )
@@ -259,7 +262,7 @@ def give_back(uow: UnitOfWork, *, session_id: int, child_id: int, state: str) ->
 
 def clear(uow: UnitOfWork, *, session_id: int, child_id: int) -> None:
     """Consent is given; a child that had refused joins again if there is room, else waits."""
-    held = _locked(uow, session_id)
+    held = lock_session(uow, session_id=session_id)
     row = uow.session.scalar(
         select(Enrolment).where(Enrolment.session_id == session_id, Enrolment.child_id == child_id)
     )
@@ -293,13 +296,22 @@ def unclear(uow: UnitOfWork, *, session_id: int, child_id: int) -> None:
 
 
 def _promote(uow: UnitOfWork, held: PracticeSession) -> None:
+    if held.state not in OPEN or held.starts_at <= uow.now:
+        return
     waiting = uow.session.scalars(
         select(Enrolment)
         .where(Enrolment.session_id == held.id, Enrolment.state == "waiting")
         .order_by(Enrolment.position, Enrolment.id)
     ).all()
-    for row in waiting[: held.capacity - held.taken]:
-        row.state, row.position = "enrolled", None
+    for row in waiting:
+        if held.taken >= held.capacity:
+            return
+        try:
+            with uow.session.begin_nested():
+                row.state, row.position = "enrolled", None
+                uow.session.flush()
+        except IntegrityError:
+            continue  # the child is elsewhere at that time: the next in line gets the place
         held.taken += 1
         uow.record(PlaceGiven(held.id, row.child_id))
 
@@ -314,7 +326,7 @@ def move_session(
 ) -> None:
     """Other times for a session; everybody concerned follows from the event."""
     uow.authorize(Action.ACTIVITY_PLAN)
-    held = _locked(uow, session_id)
+    held = lock_session(uow, session_id=session_id)
     if held.state not in OPEN:
         raise Conflict(
             Text("活动已开始或已取消，不能改期。", "It has begun or is cancelled; it cannot move.")
@@ -333,7 +345,7 @@ def move_session(
 def cancel_session(uow: UnitOfWork, *, session_id: int, reason: str) -> None:
     """It will not take place; enrolments end, everybody is told by the event."""
     uow.authorize(Action.ACTIVITY_PLAN)
-    held = _locked(uow, session_id)
+    held = lock_session(uow, session_id=session_id)
     if held.state not in OPEN:
         raise Conflict(Text("活动已开始或已取消。", "It has begun or is cancelled already."))
     if not reason.strip():
@@ -384,15 +396,12 @@ def take_attendance(uow: UnitOfWork, *, session_id: int, marks: Mapping[int, str
     return len(rows)
 
 
-def children_of(session: Session, session_id: int) -> list[int]:
-    """Children whom a change of the session concerns: with a place, or waiting for one."""
+def children_of(session: Session, session_id: int, states: Collection[str] = GOING) -> list[int]:
+    """Children of a session in these states: those who go, unless others are asked for."""
     return list(
         session.scalars(
             select(Enrolment.child_id)
-            .where(
-                Enrolment.session_id == session_id,
-                Enrolment.state.in_(("enrolled", "cleared", "waiting")),
-            )
+            .where(Enrolment.session_id == session_id, Enrolment.state.in_(states))
             .order_by(Enrolment.id)
         )
     )

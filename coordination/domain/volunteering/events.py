@@ -19,3 +19,10 @@ class ShiftLeft(Event):
     """Somebody withdrew from a shift."""
 
     assignment_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftReleased(Event):
+    """A session moved to a time at which its volunteer has another shift."""
+
+    assignment_id: int

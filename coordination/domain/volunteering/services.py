@@ -1,18 +1,20 @@
-"""Use cases of volunteer shifts: open, take, leave. Places are guarded by a conditional update."""
+"""Use cases of volunteer shifts: open, take, leave. Places are guarded by a row lock and a CHECK."""
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Sequence
+from datetime import date, datetime
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import Range
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
 from coordination.domain.people.models import Guardianship
 from coordination.domain.practice.models import PracticeSession
-from coordination.domain.volunteering.events import ShiftLeft, ShiftTaken
+from coordination.domain.volunteering.events import ShiftLeft, ShiftReleased, ShiftTaken
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
 from coordination.ground.errors import Forbidden, Full, Invalid, NotFound, TooLate
 from coordination.ground.text import Text
@@ -75,31 +77,15 @@ def take_shift(uow: UnitOfWork, *, need_id: int) -> ShiftAssignment:
         raise Forbidden()
     if is_held_back(uow.session, person, uow.now.date()):
         raise NotFound()  # as if there were no such shift: the limit itself is not to be told
-    known = uow.session.scalar(
-        select(ShiftAssignment)
-        .where(ShiftAssignment.need_id == need_id, ShiftAssignment.person_id == person)
-        .with_for_update()
-    )
+    need = _lock(uow, need_id)
+    known = _own(uow, need_id)
     if known is not None and known.state in HELD:
         return known
-    need = uow.session.execute(
-        update(ShiftNeed)
-        .where(
-            ShiftNeed.id == need_id,
-            ShiftNeed.state == "open",
-            ShiftNeed.starts_at > uow.now,
-            ShiftNeed.filled < ShiftNeed.max_people,
-        )
-        .values(filled=ShiftNeed.filled + 1)
-        .returning(ShiftNeed.starts_at, ShiftNeed.ends_at)
-    ).one_or_none()
-    if need is None:
-        found = uow.session.get(ShiftNeed, need_id, populate_existing=True)
-        if found is None:
-            raise NotFound()
-        if found.state != "open" or found.starts_at <= uow.now:
-            raise TooLate(Text("这个班次已截止。", "This shift has closed."))
+    if need.state != "open" or need.starts_at <= uow.now:
+        raise TooLate(Text("这个班次已截止。", "This shift has closed."))
+    if need.filled >= need.max_people:
         raise Full()
+    need.filled += 1
     during = Range(need.starts_at, need.ends_at, bounds="[)")
     if known is None:
         known = ShiftAssignment(need_id=need_id, person_id=person, during=during, state="assigned")
@@ -113,19 +99,79 @@ def take_shift(uow: UnitOfWork, *, need_id: int) -> ShiftAssignment:
 
 def leave_shift(uow: UnitOfWork, *, need_id: int) -> None:
     """The actor withdraws; the place is open again."""
-    row = uow.session.scalar(
-        select(ShiftAssignment)
-        .where(
-            ShiftAssignment.need_id == need_id,
-            ShiftAssignment.person_id == uow.actor.person_id,
-        )
-        .with_for_update()
-    )
+    need = _lock(uow, need_id)
+    row = _own(uow, need_id)
     if row is None or row.state not in HELD:
         raise NotFound()
     uow.authorize(Action.SHIFT_TAKE, row)
+    if need.starts_at <= uow.now:
+        raise TooLate(
+            Text(
+                "班次已开始，请直接联系活动负责人。",
+                "The shift has begun; please call whoever runs the activity.",
+            )
+        )
     row.state = "withdrawn"
-    uow.session.execute(
-        update(ShiftNeed).where(ShiftNeed.id == need_id).values(filled=ShiftNeed.filled - 1)
-    )
+    need.filled -= 1
     uow.record(ShiftLeft(row.id))
+
+
+def move_shifts(
+    uow: UnitOfWork, *, session_id: int, starts_at: datetime, ends_at: datetime
+) -> None:
+    """The shifts of a session follow it; who has another shift then gives this one back."""
+    for need in _needs(uow, session_id):
+        need.starts_at, need.ends_at = starts_at, ends_at
+        for row in _held_rows(uow, need.id):
+            try:
+                with uow.session.begin_nested():
+                    row.during = Range(starts_at, ends_at, bounds="[)")
+                    uow.session.flush()
+            except IntegrityError:
+                row.state = "withdrawn"
+                need.filled -= 1
+                uow.record(ShiftReleased(row.id))
+
+
+def cancel_shifts(uow: UnitOfWork, *, session_id: int) -> list[int]:
+    """The shifts end with their session; the ids of the assignments that ended."""
+    ended: list[int] = []
+    for need in _needs(uow, session_id):
+        need.state = "cancelled"
+        for row in _held_rows(uow, need.id):
+            row.state = "cancelled"
+            ended.append(row.id)
+    return ended
+
+
+def _lock(uow: UnitOfWork, need_id: int) -> ShiftNeed:
+    """Whoever takes or leaves a place queues up at the shift."""
+    need = uow.session.get(ShiftNeed, need_id, with_for_update=True)
+    if need is None:
+        raise NotFound()
+    return need
+
+
+def _own(uow: UnitOfWork, need_id: int) -> ShiftAssignment | None:
+    return uow.session.scalar(
+        select(ShiftAssignment).where(
+            ShiftAssignment.need_id == need_id, ShiftAssignment.person_id == uow.actor.person_id
+        )
+    )
+
+
+def _needs(uow: UnitOfWork, session_id: int) -> Sequence[ShiftNeed]:
+    return uow.session.scalars(
+        select(ShiftNeed)
+        .where(ShiftNeed.session_id == session_id, ShiftNeed.state == "open")
+        .order_by(ShiftNeed.id)
+        .with_for_update()
+    ).all()
+
+
+def _held_rows(uow: UnitOfWork, need_id: int) -> Sequence[ShiftAssignment]:
+    return uow.session.scalars(
+        select(ShiftAssignment)
+        .where(ShiftAssignment.need_id == need_id, ShiftAssignment.state.in_(HELD))
+        .order_by(ShiftAssignment.id)
+    ).all()
