@@ -22,7 +22,7 @@ from coordination.domain.people.models import (
     Person,
     RosterBatch,
 )
-from coordination.domain.people.roster import batches, findings, uploads, writing
+from coordination.domain.people.roster import batches, findings, queries, uploads, writing
 from coordination.ground import clock
 from coordination.ground.actor import Post, Role
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound, Stale
@@ -220,10 +220,18 @@ def test_the_uploaded_file_is_gone_once_it_is_applied_or_discarded(
     office.apply(batch)
     assert list(folder.iterdir()) == []
     batch = office.preview(changed_export())
+    assert kept_lines(office, batch) > 0
     office.discard(batch)
     assert list(folder.iterdir()) == []
+    assert kept_lines(office, batch) == 0
     with pytest.raises(Conflict):
         office.apply(batch)
+
+
+def kept_lines(office: Office, batch_id: int) -> int:
+    """How many named lines are kept with a batch."""
+    with Session(office.engine) as session:
+        return queries.changes_page(session, batch_id).total
 
 
 def test_a_file_that_cannot_be_read_is_not_kept(office: Office, tmp_path: Path) -> None:

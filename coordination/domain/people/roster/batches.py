@@ -11,12 +11,17 @@ from datetime import date, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.domain.people.events import RosterApplied, RosterUndone
-from coordination.domain.people.models import Organisation, RosterBatch
+from coordination.domain.people.models import (
+    Organisation,
+    RosterBatch,
+    RosterChange,
+    RosterRefusal,
+)
 from coordination.domain.people.roster import findings, undoing, uploads, writing
 from coordination.domain.people.roster.difference import compare
 from coordination.domain.people.roster.reading import reading
@@ -156,6 +161,9 @@ def discard(uow: UnitOfWork, *, batch_id: int) -> None:
 
 
 def _discard(session: Session, batch: RosterBatch) -> None:
+    # names of people who never came here are nobody's to keep
+    for lines in (RosterChange, RosterRefusal):
+        session.execute(delete(lines).where(lines.batch_id == batch.id))
     uploads.forget_after_commit(session, batch.file_path)
     batch.state, batch.file_path = "discarded", None
 
