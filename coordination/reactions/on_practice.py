@@ -185,7 +185,9 @@ def _ask(
         subject_id=held.id,
         title=Text(activity.title_zh, activity.title_en),
         body=facts,
-        due_at=max(held.starts_at - CONSENT_LEAD, uow.now + timedelta(hours=1)),
+        due_at=min(
+            max(held.starts_at - CONSENT_LEAD, uow.now + timedelta(hours=1)), held.starts_at
+        ),
         children=[Asked(r.child_id, r.class_id, r.school_id) for r in rows],
         announce=announce,
     )
@@ -203,13 +205,15 @@ def _write_to_guardians(
     message_class: MessageClass = "info",
 ) -> set[int]:
     """Tell the guardians of these children; who was told, so that nobody is told twice."""
-    recipients = guardians_of_children(uow.session, set(child_ids), uow.now.date())
+    recipients = concerned = guardians_of_children(uow.session, set(child_ids), uow.now.date())
     params = _params(held, activity)
     codes: dict[int, str] = {}
     if request is not None:
         params["due"] = when(request.due_at, reminders.zone())
+        # a question goes to whom may answer it; per phone the first of them gets the code
+        may_answer = consents.who_may_answer(uow.session, child_ids, uow.now.date())
         first_of: dict[str, Recipient] = {}
-        for recipient in recipients:
+        for recipient in [r for r in recipients if r.guardian_id in may_answer]:
             first_of.setdefault(recipient.household_key, recipient)
         codes = {
             r.guardian_id: links.issue(
@@ -230,7 +234,8 @@ def _write_to_guardians(
         own_params=_own(uow, recipients),
         valid_until=held.starts_at,
     )
-    return {r.guardian_id for r in recipients}
+    phones = {r.household_key for r in recipients}
+    return {r.guardian_id for r in concerned if r.household_key in phones}
 
 
 def consent_asked(uow: UnitOfWork, event: ConsentAsked) -> None:
@@ -347,6 +352,7 @@ def moved(uow: UnitOfWork, event: SessionMoved) -> None:
             request=request,
             message_class="sign",
         )
+        told |= _news_without_question(uow, held, activity, children, told, version=stamp)
     volunteering.move_shifts(
         uow, session_id=held.id, starts_at=held.starts_at, ends_at=held.return_at
     )
@@ -369,6 +375,34 @@ def moved(uow: UnitOfWork, event: SessionMoved) -> None:
     for assignment in _assignments(uow, held.id):
         write_shift(uow, assignment)
     reminders.plan(uow, "session", held.id, held.starts_at)
+
+
+def _news_without_question(
+    uow: UnitOfWork,
+    held: PracticeSession,
+    activity: Activity,
+    child_ids: Collection[int],
+    told: Collection[int],
+    *,
+    version: str,
+) -> set[int]:
+    """Guardians who may know but not consent: the new time, and nothing to answer."""
+    rest = [
+        r
+        for r in guardians_of_children(uow.session, set(child_ids), uow.now.date())
+        if r.guardian_id not in told
+    ]
+    tell(
+        uow,
+        "session_moved_family",
+        [r.guardian_id for r in rest],
+        _params(held, activity),
+        subject=("session", held.id),
+        version=version,
+        own_params=_own(uow, rest),
+        valid_until=held.starts_at,
+    )
+    return {r.guardian_id for r in rest}
 
 
 def _assignments(uow: UnitOfWork, session_id: int) -> list[int]:

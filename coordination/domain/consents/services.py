@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -143,7 +143,7 @@ def answer(
         raise NotFound()
     uow.authorize(Action.CONSENT_ANSWER, asked)
     guardian = uow.actor.person_id
-    if guardian is None or not _may_consent(uow, guardian, child_id):
+    if guardian not in who_may_answer(uow.session, [child_id], uow.now.date()):
         raise Forbidden()
     refuse_replaced(uow, request_id=request_id)
     if request.due_at <= uow.now:
@@ -185,17 +185,16 @@ def answer(
     return state
 
 
-def _may_consent(uow: UnitOfWork, guardian_id: int, child_id: int) -> bool:
-    return (
-        uow.session.scalar(
-            select(Guardianship.id).where(
-                Guardianship.guardian_id == guardian_id,
-                Guardianship.child_id == child_id,
+def who_may_answer(session: Session, child_ids: Collection[int], today: date) -> set[int]:
+    """Guardians who may consent for at least one of these children today."""
+    return set(
+        session.scalars(
+            select(Guardianship.guardian_id).where(
+                Guardianship.child_id.in_(child_ids),
                 Guardianship.may_consent.is_(True),
-                is_told(uow.now.date()),
+                is_told(today),
             )
         )
-        is not None
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime, timedelta
 
-from coordination.ground.errors import Invalid
+from coordination.ground.errors import Conflict, Invalid
 from coordination.ground.text import Text
 
 TYPES = ("inquiry", "service", "design", "career", "labour", "study_travel", "volunteer")
@@ -82,4 +82,16 @@ def refuse_unfit_adults(adults: int) -> None:
             fields={
                 "adults": Text(f"最多 {MOST_ADULTS} 名带队老师。", f"At most {MOST_ADULTS} adults.")
             }
+        )
+
+
+def refuse_early_roll(now: datetime, starts_at: datetime) -> None:
+    """Nobody can be there before there is anything to be at."""
+    if now < starts_at - ROLL_BEFORE:
+        raise Conflict(
+            Text(
+                "还没到活动时间，集合前 2 小时起可以点名。",
+                "It is too early: the roll opens two hours before the start.",
+            ),
+            code="too_early",
         )

@@ -362,12 +362,20 @@ def cancel_session(uow: UnitOfWork, *, session_id: int, reason: str) -> None:
 
 def take_attendance(uow: UnitOfWork, *, session_id: int, marks: Mapping[int, str]) -> int:
     """Mark enrolments (by id) present, absent, late or left early; the last mark counts."""
-    rows = uow.session.scalars(
-        select(Enrolment).where(Enrolment.session_id == session_id, Enrolment.id.in_(marks.keys()))
-    ).all()
-    if not rows:
-        uow.authorize(Action.ATTENDANCE_TAKE)
+    if not marks:
         raise Invalid(fields={"marks": Text("请至少标记一名学生。", "Mark at least one child.")})
+    held = uow.session.get(PracticeSession, session_id)
+    rows = uow.session.scalars(
+        select(Enrolment)
+        .where(Enrolment.session_id == session_id, Enrolment.id.in_(marks.keys()))
+        .order_by(Enrolment.id)
+        .with_for_update()  # two who mark one child at once: the second one's mark counts
+    ).all()
+    if held is None or not rows:
+        raise NotFound()
+    for row in rows:
+        uow.authorize(Action.ATTENDANCE_TAKE, row)
+    rules.refuse_early_roll(uow.now, held.starts_at)
     known = {
         a.enrolment_id: a
         for a in uow.session.scalars(
@@ -375,7 +383,6 @@ def take_attendance(uow: UnitOfWork, *, session_id: int, marks: Mapping[int, str
         )
     }
     for row in rows:
-        uow.authorize(Action.ATTENDANCE_TAKE, row)
         mark = marks[row.id]
         if mark not in MARKS or row.state not in (*PLACED, "absent"):
             raise Invalid(fields={"marks": Text("考勤标记无效。", "This mark is not known.")})

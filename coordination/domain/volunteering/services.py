@@ -14,12 +14,14 @@ from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
 from coordination.domain.people.models import Guardianship
 from coordination.domain.practice.models import PracticeSession
+from coordination.domain.practice.services import OPEN
 from coordination.domain.volunteering.events import ShiftLeft, ShiftReleased, ShiftTaken
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
 from coordination.ground.errors import Forbidden, Full, Invalid, NotFound, TooLate
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
+MOST_PEOPLE = 200
 HELD = ("assigned", "confirmed", "signed_in")
 
 
@@ -31,6 +33,14 @@ def open_shift(
     held = uow.session.get(PracticeSession, session_id)
     if held is None:
         raise NotFound()
+    if held.state not in OPEN or held.starts_at <= uow.now:
+        raise TooLate(Text("活动已开始或已取消。", "The session has begun or is cancelled."))
+    if max_people > MOST_PEOPLE:
+        raise Invalid(
+            fields={
+                "max_people": Text(f"最多 {MOST_PEOPLE} 人。", f"At most {MOST_PEOPLE} people.")
+            }
+        )
     if not 1 <= min_people <= max_people:
         raise Invalid(
             fields={
