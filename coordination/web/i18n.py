@@ -12,7 +12,7 @@ from datetime import date, datetime
 from flask import Flask, Response, g, request
 
 from coordination.domain.people.accounts import choose_language
-from coordination.ground.text import Text
+from coordination.ground.text import Language, Text
 from coordination.web import when
 from coordination.web.request import (
     LANGUAGE_COOKIE,
@@ -24,17 +24,38 @@ from coordination.web.request import (
 )
 
 
+class _Voice:
+    """`t`, `text` and `lang` of one page: the language is looked up once, not for every word."""
+
+    __slots__ = ("_language",)
+
+    def __init__(self, chosen: Language) -> None:
+        self._language = chosen
+
+    def t(self, zh: str, en: str, **values: object) -> str:
+        """The text for the viewer, with `values` filled in."""
+        chosen = en if self._language == "en" else zh
+        return chosen.format(**values) if values else chosen
+
+    def text(self, value: Text | str | None) -> str:
+        """A `Text` in the viewer's language; anything else as it is."""
+        if value is None:
+            return ""
+        return value.in_(self._language) if isinstance(value, Text) else str(value)
+
+    def lang(self) -> Language:
+        """The viewer's language."""
+        return self._language
+
+
 def t(zh: str, en: str, **values: object) -> str:
     """The text for the viewer, with `values` filled in."""
-    chosen = en if language() == "en" else zh
-    return chosen.format(**values) if values else chosen
+    return _Voice(language()).t(zh, en, **values)
 
 
 def text(value: Text | str | None) -> str:
     """A `Text` in the viewer's language; anything else as it is."""
-    if value is None:
-        return ""
-    return value.in_(language()) if isinstance(value, Text) else str(value)
+    return _Voice(language()).text(value)
 
 
 def switching_language() -> bool:
@@ -68,11 +89,18 @@ def _remember_by_cookie(response: Response) -> Response:
     return response
 
 
+def _page_voice() -> dict[str, object]:
+    voice = _Voice(language())
+    return {"t": voice.t, "text": voice.text, "lang": voice.lang}
+
+
 def install(app: Flask) -> None:
     """Give templates `t`, `text`, `lang` and the date filters."""
     app.before_request(_remember_for_account)
     app.after_request(_remember_by_cookie)
+    # for templates that are imported without context; pages get the same bound to their language
     app.jinja_env.globals.update(t=t, text=text, lang=language)
+    app.context_processor(_page_voice)
 
     def in_language(value: date | datetime | None, how: str) -> str:
         if value is None:
@@ -89,5 +117,8 @@ def install(app: Flask) -> None:
     env["week"] = when.week_number
     env["iso"] = lambda v: when.local(v).isoformat() if isinstance(v, datetime) else v.isoformat()
     env["text"] = text
+    # of a row in two languages, the name or title for the viewer
+    env["named"] = lambda v: v.name_en if language() == "en" else v.name_zh
+    env["titled"] = lambda v: v.title_en if language() == "en" else v.title_zh
     app.jinja_env.globals["span"] = lambda start, end: when.span(start, end, language())
     app.jinja_env.globals["today"] = when.today

@@ -17,7 +17,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from coordination.authz.actions import Action
 from coordination.authz.actor import ANONYMOUS, Actor
 from coordination.authz.policy import refuse_unless_allowed
-from coordination.domain.people.accounts import actor_of_session
+from coordination.domain.people.actors import actor_of_session
 from coordination.ground import clock
 from coordination.ground.text import LANGUAGES, Language
 from coordination.ground.uow import UnitOfWork
@@ -27,6 +27,7 @@ from coordination.web.db import db
 
 SESSION_KEY = "sid"
 LANGUAGE_COOKIE = "lang"
+_READ_ONLY = sql("SET TRANSACTION READ ONLY")
 
 
 def database() -> Session:
@@ -106,7 +107,7 @@ def reading() -> Iterator[Session]:
     """The session in a read-only transaction; what was loaded stays readable afterwards."""
     current_actor()  # looked up first: it may not be known yet
     held = database()
-    held.execute(sql("SET TRANSACTION READ ONLY"))
+    held.execute(_READ_ONLY)
     try:
         yield held
     finally:

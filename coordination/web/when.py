@@ -55,49 +55,68 @@ def _as_date(value: date | datetime) -> date:
 
 def weekday(value: date | datetime, language: str) -> str:
     """周五 / Fri."""
-    index = _as_date(value).weekday()
+    return _weekday(_as_date(value), language)
+
+
+def _weekday(d: date, language: str) -> str:
+    index = d.weekday()
     return _EN_DAYS[index] if language == "en" else "周" + _ZH_DAYS[index]
 
 
 def day(value: date | datetime, language: str) -> str:
     """2026年12月4日（周五） / Fri 4 Dec 2026."""
-    d = _as_date(value)
+    return _day(_as_date(value), language)
+
+
+def _day(d: date, language: str) -> str:
     if language == "en":
-        return f"{weekday(d, 'en')} {d.day} {_EN_MONTHS[d.month - 1]} {d.year}"
-    return f"{d.year}年{d.month}月{d.day}日（{weekday(d, 'zh')}）"
+        return f"{_short_day(d, language)} {d.year}"
+    return f"{d.year}年{_short_day(d, language)}"
 
 
 def short_day(value: date | datetime, language: str) -> str:
     """12月4日（周五） / Fri 4 Dec."""
-    d = _as_date(value)
+    return _short_day(_as_date(value), language)
+
+
+def _short_day(d: date, language: str) -> str:
     if language == "en":
-        return f"{weekday(d, 'en')} {d.day} {_EN_MONTHS[d.month - 1]}"
-    return f"{d.month}月{d.day}日（{weekday(d, 'zh')}）"
+        return f"{_weekday(d, language)} {d.day} {_EN_MONTHS[d.month - 1]}"
+    return f"{d.month}月{d.day}日（{_weekday(d, language)}）"
 
 
 def clock_time(value: datetime | time) -> str:
     """19:00."""
-    at = local(value).time() if isinstance(value, datetime) else value
+    return _clock_time(local(value) if isinstance(value, datetime) else value)
+
+
+def _clock_time(at: datetime | time) -> str:
     return f"{at.hour:02d}:{at.minute:02d}"
 
 
 def moment(value: datetime, language: str) -> str:
     """2026年12月4日（周五）19:00 / Fri 4 Dec 2026, 19:00."""
+    return _moment(local(value), language)
+
+
+def _moment(here: datetime, language: str) -> str:
     joint = ", " if language == "en" else ""
-    return f"{day(value, language)}{joint}{clock_time(value)}"
+    return f"{_day(here, language)}{joint}{_clock_time(here)}"
 
 
 def short_moment(value: datetime, language: str) -> str:
     """12月4日（周五）19:00 / Fri 4 Dec, 19:00."""
+    here = local(value)
     joint = ", " if language == "en" else ""
-    return f"{short_day(value, language)}{joint}{clock_time(value)}"
+    return f"{_short_day(here, language)}{joint}{_clock_time(here)}"
 
 
 def span(start: datetime, end: datetime, language: str) -> str:
     """2026年12月4日（周五）19:00–20:30; both days are named if they differ."""
-    if _as_date(start) == _as_date(end):
-        return f"{moment(start, language)}–{clock_time(end)}"
-    return f"{moment(start, language)} – {moment(end, language)}"
+    start, end = local(start), local(end)
+    if start.date() == end.date():
+        return f"{_moment(start, language)}–{_clock_time(end)}"
+    return f"{_moment(start, language)} – {_moment(end, language)}"
 
 
 def week_number(value: date | datetime) -> int:

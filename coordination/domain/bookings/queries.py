@@ -9,7 +9,21 @@ from datetime import date, datetime, time, timedelta
 from math import cos, radians
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Float, and_, case, func, literal, null, or_, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
 from calendars.workdays import DayKind
@@ -469,16 +483,13 @@ def bookings_of(
 ) -> list[BookingLine]:
     """Bookings the actor may read: the newest request first, or with `since` what is still to come,
     the soonest first."""
-    next_ = (
-        select(func.min(BookingOccurrence.starts_at))
-        .where(
-            BookingOccurrence.booking_id == Booking.id,
-            BookingOccurrence.ends_at > since if since is not None else literal(True),
-        )
-        .scalar_subquery()
-    )
     query = visible(Booking, actor, Action.BOOKING_READ)
     if since is not None:
+        next_ = (
+            select(func.min(BookingOccurrence.starts_at))
+            .where(BookingOccurrence.booking_id == Booking.id, BookingOccurrence.ends_at > since)
+            .scalar_subquery()
+        )
         query = query.where(next_.is_not(None)).order_by(next_, Booking.id)
     else:
         query = query.order_by(Booking.id.desc())
@@ -491,68 +502,69 @@ def bookings_of(
     ):
         if value is not None:
             query = query.where(column == value)
-    return _lines(session, session.scalars(query.limit(limit).offset(offset)).all())
+    return _lines(session, query.limit(limit).offset(offset))
 
 
 def bookings_awaiting(session: Session, actor: Actor, limit: int = 50) -> list[BookingLine]:
     """The owner's inbox: undecided requests, oldest first."""
-    query = (
-        visible(Booking, actor, Action.BOOKING_DECIDE)
-        .where(Booking.state == "tentative")
-        .order_by(Booking.id)
-        .limit(limit)
-    )
-    return _lines(session, session.scalars(query).all())
+    query = visible(Booking, actor, Action.BOOKING_DECIDE).where(Booking.state == "tentative")
+    return _lines(session, query.order_by(Booking.id).limit(limit))
 
 
 def booking_of(session: Session, actor: Actor, booking_id: int) -> BookingLine:
     """One booking the actor may read."""
-    found = session.scalar(
-        visible(Booking, actor, Action.BOOKING_READ).where(Booking.id == booking_id)
-    )
-    if found is None:
+    query = visible(Booking, actor, Action.BOOKING_READ).where(Booking.id == booking_id)
+    found = _lines(session, query)
+    if not found:
         raise NotFound()
-    return _lines(session, [found])[0]
+    return found[0]
 
 
-def _lines(session: Session, bookings: Sequence[Booking]) -> list[BookingLine]:
+_School, _Owner = aliased(Organisation), aliased(Organisation)
+_slots = (
+    select(
+        func.array_agg(BookingOccurrence.starts_at).label("starts"),
+        func.array_agg(BookingOccurrence.ends_at).label("ends"),
+    )
+    .where(BookingOccurrence.booking_id == Booking.id)
+    .lateral()
+)
+# built once: making a statement this long costs as much as running it
+_SHOWN = (
+    select(Booking.id, Resource, _School, _Owner, ClassGroup, _slots)
+    .join(Resource, Resource.id == Booking.resource_id)
+    .join(_School, _School.id == Booking.school_id)
+    .join(_Owner, _Owner.id == Booking.owner_id)
+    .outerjoin(ClassGroup, ClassGroup.id == Booking.class_id)
+    .join(_slots, _slots.c.starts.is_not(None))
+    .where(Booking.id == func.any(bindparam("ids", type_=ARRAY(BigInteger))))
+)
+
+
+def _lines(session: Session, chosen: Select[Booking]) -> list[BookingLine]:
+    """The chosen bookings with all that a line shows."""
+    bookings = session.scalars(chosen).all()
     if not bookings:
         return []
-    ids = [b.id for b in bookings]
-    orgs = _by_id(session, {b.school_id for b in bookings} | {b.owner_id for b in bookings})
-    rows = {
-        booking_id: (resource, group)
-        for booking_id, resource, group in session.execute(
-            select(Booking.id, Resource, ClassGroup)
-            .join(Resource, Resource.id == Booking.resource_id)
-            .outerjoin(ClassGroup, ClassGroup.id == Booking.class_id)
-            .where(Booking.id.in_(ids))
+    shown = {row[0]: row for row in session.execute(_SHOWN, {"ids": [b.id for b in bookings]})}
+    lines = []
+    for booking in bookings:
+        if booking.id not in shown:
+            continue
+        _id, resource, school, owner, group, starts, ends = shown[booking.id]
+        # of a venue in parts every time stands once for each of them
+        times = sorted(set(zip(starts, ends, strict=True)))
+        lines.append(
+            BookingLine(
+                booking=booking,
+                resource=resource,
+                school=school,
+                owner=owner,
+                group=group,
+                slots=tuple(Slot(*time) for time in times),
+            )
         )
-    }
-    slots: dict[int, set[Slot]] = defaultdict(set)
-    for booking_id, starts, ends in session.execute(
-        select(
-            BookingOccurrence.booking_id, BookingOccurrence.starts_at, BookingOccurrence.ends_at
-        ).where(BookingOccurrence.booking_id.in_(ids))
-    ):
-        if booking_id is not None:
-            slots[booking_id].add(Slot(starts, ends))
-    return [
-        BookingLine(
-            booking=b,
-            resource=rows[b.id][0],
-            school=orgs[b.school_id],
-            owner=orgs[b.owner_id],
-            group=rows[b.id][1],
-            slots=tuple(sorted(slots[b.id])),
-        )
-        for b in bookings
-        if slots[b.id]
-    ]
-
-
-def _by_id(session: Session, ids: set[int]) -> dict[int, Organisation]:
-    return {o.id: o for o in session.scalars(select(Organisation).where(Organisation.id.in_(ids)))}
+    return lines
 
 
 def neighbours_of(

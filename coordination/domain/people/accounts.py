@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 
 from argon2 import PasswordHasher
@@ -19,7 +18,6 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
-from coordination.domain.people.actors import actor_of
 from coordination.domain.people.contacts import persons_by_phone
 from coordination.domain.people.events import SignInCodeIssued
 from coordination.domain.people.models import (
@@ -30,7 +28,6 @@ from coordination.domain.people.models import (
     Person,
 )
 from coordination.ground import crypto
-from coordination.ground.actor import Actor
 from coordination.ground.errors import Invalid, TooMany
 from coordination.ground.phones import normal_phone
 from coordination.ground.text import Language, Text, clean, half_width
@@ -253,26 +250,6 @@ def choose_language(uow: UnitOfWork, *, language: Language) -> None:
     person = uow.session.get(Person, uow.actor.person_id)
     if person is not None:
         person.language = language
-
-
-def actor_of_session(session: Session, token: str, now: datetime, today: date) -> Actor | None:
-    """Whoever holds the session `token`; None if it is unknown, revoked, expired or closed."""
-    held = session.execute(
-        select(AccountSession.id, AccountSession.person_id)
-        .outerjoin(Account, Account.person_id == AccountSession.person_id)
-        .where(
-            AccountSession.token_hash == crypto.token_hash(token),
-            AccountSession.revoked_at.is_(None),
-            AccountSession.expires_at > now,
-            or_(AccountSession.route != "password", Account.disabled_at.is_(None)),
-        )
-    ).one_or_none()
-    if held is None:
-        return None
-    try:
-        return replace(actor_of(session, held.person_id, today), session_id=held.id)
-    except LookupError:
-        return None
 
 
 def _open_session(uow: UnitOfWork, person_id: int, route: str, life: timedelta) -> str:

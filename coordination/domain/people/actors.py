@@ -6,61 +6,124 @@ begun or already ended never enters `child_ids`, so no rule can see it.
 
 from __future__ import annotations
 
-from datetime import date
-from typing import cast
+from datetime import date, datetime
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Select, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Row,
+    SQLColumnExpression,
+    and_,
+    bindparam,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Session, aliased
 
-from coordination.domain.people.models import Guardianship, Membership, Person
+from coordination.domain.people.models import (
+    Account,
+    AccountSession,
+    Guardianship,
+    Membership,
+    Person,
+)
+from coordination.ground import crypto
 from coordination.ground.actor import Actor, Post, Role
 from coordination.ground.text import Language
+
+_child = aliased(Person)
+_TODAY = bindparam("today", type_=Date)
+
+
+def _held(
+    table: type[Membership] | type[Guardianship], today: date | ColumnElement[date]
+) -> ColumnElement[bool]:
+    """Begun and not ended."""
+    return (table.starts_on <= today) & or_(table.ends_on.is_(None), table.ends_on >= today)
+
+
+def _open_children(
+    guardian: int | SQLColumnExpression[int], today: date | ColumnElement[date]
+) -> ColumnElement[bool]:
+    return and_(
+        Guardianship.guardian_id == guardian,
+        Guardianship.no_disclosure.is_(False),
+        _held(Guardianship, today),
+        _child.status == "active",
+    )
+
+
+# Every request asks for its actor, so these are built once: making them costs as much as running them.
+_MADE_OF = (
+    Person.id.label("person_id"),
+    Person.name,
+    Person.language,
+    select(
+        func.jsonb_agg(
+            func.jsonb_build_array(Membership.role, Membership.org_id, Membership.class_id)
+        )
+    )
+    .where(Membership.person_id == Person.id, _held(Membership, _TODAY))
+    .correlate(Person)
+    .scalar_subquery()
+    .label("posts"),
+    select(func.array_agg(Guardianship.child_id))
+    .join(_child, _child.id == Guardianship.child_id)
+    .where(_open_children(Person.id, _TODAY))
+    .correlate(Person)
+    .scalar_subquery()
+    .label("children"),
+)
+_BY_PERSON = select(*_MADE_OF).where(Person.id == bindparam("person"), Person.status == "active")
+_BY_SESSION = (
+    select(*_MADE_OF, AccountSession.id.label("session_id"))
+    .join(AccountSession, AccountSession.person_id == Person.id)
+    .outerjoin(Account, Account.person_id == Person.id)
+    .where(
+        Person.status == "active",
+        AccountSession.token_hash == bindparam("token_hash"),
+        AccountSession.revoked_at.is_(None),
+        AccountSession.expires_at > bindparam("now"),
+        or_(AccountSession.route != "password", Account.disabled_at.is_(None)),
+    )
+)
 
 
 def actor_of(session: Session, person_id: int, today: date) -> Actor:
     """The actor for a person, in one statement; LookupError if the person is gone."""
-    post = func.jsonb_build_array(Membership.role, Membership.org_id, Membership.class_id)
-    posts = select(func.jsonb_agg(post)).where(
-        Membership.person_id == person_id, _held(Membership, today)
-    )
-    children = select(func.array_agg(_open_children(person_id, today).subquery().c.child_id))
-    row = session.execute(
-        select(
-            Person.name,
-            Person.language,
-            posts.scalar_subquery().label("posts"),
-            children.scalar_subquery().label("children"),
-        ).where(Person.id == person_id, Person.status == "active")
-    ).one_or_none()
+    row = session.execute(_BY_PERSON, {"person": person_id, "today": today}).one_or_none()
     if row is None:
         raise LookupError(person_id)
+    return _actor(row, None)
+
+
+def actor_of_session(session: Session, token: str, now: datetime, today: date) -> Actor | None:
+    """Whoever holds the session `token`; None if it is unknown, revoked, expired or closed."""
+    row = session.execute(
+        _BY_SESSION, {"token_hash": crypto.token_hash(token), "now": now, "today": today}
+    ).one_or_none()
+    return _actor(row, row.session_id) if row is not None else None
+
+
+def _actor(row: Row[*tuple[Any, ...]], session_id: int | None) -> Actor:
     return Actor(
-        person_id=person_id,
+        person_id=row.person_id,
         name=row.name,
         language=cast(Language, row.language),
         posts=tuple(Post(Role(role), org, class_) for role, org, class_ in row.posts or ()),
         child_ids=frozenset(row.children or ()),
+        session_id=session_id,
     )
 
 
 def children_open_to(session: Session, guardian_id: int, today: date) -> list[int]:
     """Ids of the children whose data this guardian may have today."""
-    return list(session.scalars(_open_children(guardian_id, today)))
-
-
-def _open_children(guardian_id: int, today: date) -> Select[int]:
-    return (
-        select(Guardianship.child_id)
-        .join(Person, Person.id == Guardianship.child_id)
-        .where(
-            Guardianship.guardian_id == guardian_id,
-            Guardianship.no_disclosure.is_(False),
-            _held(Guardianship, today),
-            Person.status == "active",
+    return list(
+        session.scalars(
+            select(Guardianship.child_id)
+            .join(_child, _child.id == Guardianship.child_id)
+            .where(_open_children(guardian_id, today))
         )
     )
-
-
-def _held(table: type[Membership] | type[Guardianship], today: date) -> ColumnElement[bool]:
-    """Begun and not ended."""
-    return (table.starts_on <= today) & or_(table.ends_on.is_(None), table.ends_on >= today)
