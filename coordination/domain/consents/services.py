@@ -133,11 +133,7 @@ def answer(
     language: str,
 ) -> str:
     """One guardian's answer for one child; returns the child's state."""
-    asked = uow.session.scalar(
-        select(ConsentAsk)
-        .where(ConsentAsk.request_id == request_id, ConsentAsk.child_id == child_id)
-        .with_for_update()
-    )
+    asked = _lock_ask(uow, request_id, child_id)
     request = uow.session.get(ConsentRequest, request_id)
     if asked is None or request is None:
         raise NotFound()
@@ -183,6 +179,15 @@ def answer(
         ConsentAnswered(request_id, request.subject_type, request.subject_id, child_id, state)
     )
     return state
+
+
+def _lock_ask(uow: UnitOfWork, request_id: int, child_id: int) -> ConsentAsk | None:
+    """Two guardians of one child queue up: each one's answer counts the other's."""
+    return uow.session.scalar(
+        select(ConsentAsk)
+        .where(ConsentAsk.request_id == request_id, ConsentAsk.child_id == child_id)
+        .with_for_update()
+    )
 
 
 def who_may_answer(session: Session, child_ids: Collection[int], today: date) -> set[int]:

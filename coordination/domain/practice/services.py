@@ -6,7 +6,7 @@ enrol at once, no place is given twice and no free place is withheld.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -142,11 +142,7 @@ def enrol_class(
     leave_out: Collection[int] = (),
 ) -> tuple[int, int]:
     """Sign up a whole class except `leave_out`; (children with a place, children waiting)."""
-    # one sign-up of a class at a time: two that meet in the constraint on children would end as a
-    # deadlock, in a queue the second one reads whom to leave out
-    group = uow.session.get(ClassGroup, class_id, with_for_update={"key_share": True})
-    if group is None:
-        raise NotFound()
+    group = _lock_class(uow, class_id)
     uow.authorize(Action.ENROLMENT_CLASS, Scope(school=group.school_id, class_=group.id))
     held = lock_session(uow, session_id=session_id)
     activity = uow.session.get_one(Activity, held.activity_id)
@@ -211,13 +207,25 @@ def enrol_class(
                 position=None if has_place else (last or 0) + number - len(placed),
             )
         )
-    held.taken += len(placed)
+    _count(uow, held, len(placed))
     uow.record(
         ClassEnrolled(
             session_id, class_id, tuple(c.id for c in placed), tuple(c.id for c in waiting)
         )
     )
     return len(placed), len(waiting)
+
+
+def _lock_class(uow: UnitOfWork, class_id: int) -> ClassGroup:
+    """One sign-up of a class at a time.
+
+    Two that met in the constraint on children would end as a deadlock; in a queue the second one
+    reads whom to leave out.
+    """
+    group = uow.session.get(ClassGroup, class_id, with_for_update={"key_share": True})
+    if group is None:
+        raise NotFound()
+    return group
 
 
 def _refuse_clashing(uow: UnitOfWork, held: PracticeSession, children: Collection[Child]) -> None:
@@ -254,8 +262,7 @@ def give_back(uow: UnitOfWork, *, session_id: int, child_id: int, state: str) ->
     had_place = row.state in PLACED
     row.state, row.position = state, None
     if had_place:
-        held.taken -= 1
-        uow.session.flush()  # the freed place and its child must not stand in the next one's way
+        _count(uow, held, -1)  # the freed place and its child must not stand in the next one's way
         _promote(uow, held)
     uow.record(ChildWithdrawn(session_id, child_id))
 
@@ -273,7 +280,7 @@ def clear(uow: UnitOfWork, *, session_id: int, child_id: int) -> None:
     elif row.state in ("refused", "withdrawn"):
         if held.taken < held.capacity:
             row.state = "cleared"
-            held.taken += 1
+            _count(uow, held, 1)
         else:
             row.state = "waiting"
             row.position = 1 + (
@@ -295,6 +302,12 @@ def unclear(uow: UnitOfWork, *, session_id: int, child_id: int) -> None:
         row.state = "enrolled"
 
 
+def _count(uow: UnitOfWork, held: PracticeSession, change: int) -> None:
+    """Counted by the database, so that the CHECK sees every place whoever else counts meanwhile."""
+    held.taken = PracticeSession.taken + change
+    uow.session.flush()
+
+
 def _promote(uow: UnitOfWork, held: PracticeSession) -> None:
     if held.state not in OPEN or held.starts_at <= uow.now:
         return
@@ -312,7 +325,7 @@ def _promote(uow: UnitOfWork, held: PracticeSession) -> None:
                 uow.session.flush()
         except IntegrityError:
             continue  # the child is elsewhere at that time: the next in line gets the place
-        held.taken += 1
+        _count(uow, held, 1)
         uow.record(PlaceGiven(held.id, row.child_id))
 
 
@@ -365,12 +378,7 @@ def take_attendance(uow: UnitOfWork, *, session_id: int, marks: Mapping[int, str
     if not marks:
         raise Invalid(fields={"marks": Text("请至少标记一名学生。", "Mark at least one child.")})
     held = uow.session.get(PracticeSession, session_id)
-    rows = uow.session.scalars(
-        select(Enrolment)
-        .where(Enrolment.session_id == session_id, Enrolment.id.in_(marks.keys()))
-        .order_by(Enrolment.id)
-        .with_for_update()  # two who mark one child at once: the second one's mark counts
-    ).all()
+    rows = _lock_marked(uow, session_id, marks)
     if held is None or not rows:
         raise NotFound()
     for row in rows:
@@ -401,6 +409,16 @@ def take_attendance(uow: UnitOfWork, *, session_id: int, marks: Mapping[int, str
         row.state = "absent" if mark == "absent" else "attended"
     uow.record(AttendanceTaken(session_id))
     return len(rows)
+
+
+def _lock_marked(uow: UnitOfWork, session_id: int, ids: Collection[int]) -> Sequence[Enrolment]:
+    """Two who mark one child at once queue up: the second one's mark counts."""
+    return uow.session.scalars(
+        select(Enrolment)
+        .where(Enrolment.session_id == session_id, Enrolment.id.in_(ids))
+        .order_by(Enrolment.id)
+        .with_for_update()
+    ).all()
 
 
 def children_of(session: Session, session_id: int, states: Collection[str] = GOING) -> list[int]:

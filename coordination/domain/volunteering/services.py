@@ -95,7 +95,7 @@ def take_shift(uow: UnitOfWork, *, need_id: int) -> ShiftAssignment:
         raise TooLate(Text("这个班次已截止。", "This shift has closed."))
     if need.filled >= need.max_people:
         raise Full()
-    need.filled += 1
+    _count(uow, need, 1)
     during = Range(need.starts_at, need.ends_at, bounds="[)")
     if known is None:
         known = ShiftAssignment(need_id=need_id, person_id=person, during=during, state="assigned")
@@ -122,7 +122,7 @@ def leave_shift(uow: UnitOfWork, *, need_id: int) -> None:
             )
         )
     row.state = "withdrawn"
-    need.filled -= 1
+    _count(uow, need, -1)
     uow.record(ShiftLeft(row.id))
 
 
@@ -139,7 +139,7 @@ def move_shifts(
                     uow.session.flush()
             except IntegrityError:
                 row.state = "withdrawn"
-                need.filled -= 1
+                _count(uow, need, -1)
                 uow.record(ShiftReleased(row.id))
 
 
@@ -160,6 +160,12 @@ def _lock(uow: UnitOfWork, need_id: int) -> ShiftNeed:
     if need is None:
         raise NotFound()
     return need
+
+
+def _count(uow: UnitOfWork, need: ShiftNeed, change: int) -> None:
+    """Counted by the database, so that the CHECK sees every place whoever else counts meanwhile."""
+    need.filled = ShiftNeed.filled + change
+    uow.session.flush()
 
 
 def _own(uow: UnitOfWork, need_id: int) -> ShiftAssignment | None:
