@@ -282,46 +282,45 @@ def counted(session: Session, ended: date) -> tuple[Counts, str]:
     return counts, sha256("\n".join(digests).encode()).hexdigest()
 
 
+_INTO = (
+    "insert into roster_change (batch_id, table_name, row_id, op, label, before, after)"
+    " select :batch, :entity, "
+)
+
+
 def keep_named(session: Session, batch_id: int, ended: date) -> None:
-    """Keep the first lines of each kind with the batch, in place of what was kept before."""
-    _keep(session, batch_id, ended, MOST_NAMED)
+    """Keep the first lines of each kind with a batch that is previewed."""
+    for entity in ENTITIES:
+        added = (
+            f"{_INTO} null, 'add', {entity.label}, null, null from (select * from {entity.source} s"
+            f" where op = 'add' order by seq limit :most) t {entity.named} order by t.seq"
+        )
+        session.execute(text(added), {"batch": batch_id, "entity": entity.key, "most": MOST_NAMED})
+    _keep_changes(session, batch_id, ended, MOST_NAMED)
 
 
 def keep_all_changes(session: Session, batch_id: int, ended: date) -> None:
     """Keep every change and every end, with before and after, so that they can be undone.
 
-    Of additions only the first lines are kept: added rows carry the number of their batch.
+    Additions are named by the preview already, and added rows carry the number of their batch.
     """
-    _keep(session, batch_id, ended, None)
-
-
-def _keep(session: Session, batch_id: int, ended: date, most_changes: int | None) -> None:
-    session.execute(text("delete from roster_change where batch_id = :batch"), {"batch": batch_id})
-    into = (
-        "insert into roster_change (batch_id, table_name, row_id, op, label, before, after)"
-        " select :batch, :entity, "
+    session.execute(
+        text("delete from roster_change where batch_id = :batch and op <> 'add'"),
+        {"batch": batch_id},
     )
+    _keep_changes(session, batch_id, ended, None)
+
+
+def _keep_changes(session: Session, batch_id: int, ended: date, most: int | None) -> None:
     for entity in ENTITIES:
-        added = (
-            f"{into} null, 'add', {entity.label}, null, null from (select * from {entity.source} s"
-            f" where op = 'add' order by seq limit :most) t {entity.named} order by t.seq"
-        )
         changed = (
-            f"{into} row_id, op, label, before, after from (select w.*,"
+            f"{_INTO} row_id, op, label, before, after from (select w.*,"
             " row_number() over (partition by op order by label, row_id) as n"
             f" from ({entity.changed}) w) numbered"
-            " where n <= coalesce(cast(:changes as bigint), n) order by op, n"
+            " where n <= coalesce(cast(:most as bigint), n) order by op, n"
         )
-        for statement in (added, changed):
-            values = _used(
-                statement,
-                batch=batch_id,
-                entity=entity.key,
-                ended=ended,
-                most=MOST_NAMED,
-                changes=most_changes,
-            )
-            session.execute(text(statement), values)
+        values = _used(changed, batch=batch_id, entity=entity.key, ended=ended, most=most)
+        session.execute(text(changed), values)
 
 
 def keep_refusals(session: Session, batch_id: int, found: Format) -> int:
