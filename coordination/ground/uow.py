@@ -13,7 +13,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from coordination.ground.actor import Actor
@@ -62,7 +62,7 @@ class UnitOfWork:
         try:
             if error is not None:
                 self.session.rollback()
-                if isinstance(error, IntegrityError) and (refusal := translate(error)):
+                if isinstance(error, DBAPIError) and (refusal := translate(error)):
                     raise refusal from error
                 return
             self._finish()
@@ -80,7 +80,7 @@ class UnitOfWork:
             if not self._authorized and (changed or self.session.in_transaction()):
                 raise NobodyAuthorized("this unit of work was never authorized")
             self.session.commit()
-        except IntegrityError as error:
+        except DBAPIError as error:
             self.session.rollback()
             if refusal := translate(error):
                 raise refusal from error
