@@ -98,7 +98,7 @@ class Postman:
 
     def deliver(self, ids: Sequence[int] | None = None) -> int:
         """Send a batch, or everything that is due; how many were claimed."""
-        total = 0
+        total, left_before = 0, -1
         while True:
             done = deliver_batch(
                 self._engine,
@@ -109,8 +109,16 @@ class Postman:
                 limit=BATCH,
             )
             total += done.claimed
-            if done.claimed < BATCH or ids is not None:
+            if ids is not None:
                 break
+            if done.claimed == BATCH:
+                continue
+            # a batch may be short because some of it was set aside (no phone, opted out): that is
+            # no sign that nothing is left; a count that no longer falls is
+            left = health.due_count(self._engine, clock.now())
+            if left in (0, left_before):
+                break
+            left_before = left
         if ids is None:
             reconcile(self._engine, self._channels, self._resolver)
         return total
