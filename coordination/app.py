@@ -78,6 +78,7 @@ def _teach_templates(app: Flask) -> None:
         page_url=paging.page_url,
         product_name=lambda: i18n.t("家校社协同", "Home, School, Community"),
         qr_svg=_qr_svg,
+        row_links=urls.row_links,
         staff_navigation=navigation.staff_navigation,
         this_path=_this_path,
     )

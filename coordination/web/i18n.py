@@ -47,6 +47,10 @@ class _Voice:
         """The viewer's language."""
         return self._language
 
+    def span(self, start: datetime, end: datetime) -> str:
+        """A stretch of time as the viewer reads it."""
+        return when.span(start, end, self._language)
+
 
 def t(zh: str, en: str, **values: object) -> str:
     """The text for the viewer, with `values` filled in."""
@@ -91,7 +95,7 @@ def _remember_by_cookie(response: Response) -> Response:
 
 def _page_voice() -> dict[str, object]:
     voice = _Voice(language())
-    return {"t": voice.t, "text": voice.text, "lang": voice.lang}
+    return {"t": voice.t, "text": voice.text, "lang": voice.lang, "span": voice.span}
 
 
 def install(app: Flask) -> None:

@@ -56,9 +56,10 @@ def language() -> Language:
     """What was just chosen, else the account's, else the cookie's, else the browser's language."""
     if not has_request_context():
         return "zh"
-    if "language" not in g:
-        g.language = _language()
-    return cast(Language, g.language)
+    known: Language | None = g.get("language")
+    if known is None:
+        known = g.language = _language()
+    return known
 
 
 def chosen_language() -> Language | None:
