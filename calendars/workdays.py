@@ -15,9 +15,6 @@ from enum import StrEnum
 from functools import cache
 from typing import Literal
 
-from holidays import country_holidays
-from holidays.countries.china import ChinaStaticHolidays
-
 SATURDAY = 5
 _FIRST_YEAR, _LAST_YEAR = 1950, 2099
 _WEEKDAYS_ZH = "一二三四五六日"
@@ -83,6 +80,8 @@ def days(first: date, last: date, overrides: Overrides | None = None) -> tuple[D
 @cache
 def published_until() -> int:
     """The last year whose arrangement the State Council has published, as far as we carry it."""
+    from holidays.countries.china import ChinaStaticHolidays
+
     return max(int(year) for year in ChinaStaticHolidays.special_public_holidays)
 
 
@@ -109,6 +108,9 @@ def _monday(day: date) -> date:
 def _year(year: int) -> _Year:
     if not _FIRST_YEAR <= year <= _LAST_YEAR:
         return _Year({}, frozenset())
+    # it takes half a second to load: not at every start
+    from holidays import country_holidays
+
     # A New Year's arrangement reaches over the turn of the year, in both directions.
     near = [y for y in (year - 1, year, year + 1) if _FIRST_YEAR <= y <= _LAST_YEAR]
     table = country_holidays("CN", years=near, expand=False, language="zh_CN")

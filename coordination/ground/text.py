@@ -14,6 +14,11 @@ Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
+# zero-width spaces, soft hyphens and marks that turn the direction of what follows; the joiners
+# U+200C and U+200D stay, Uyghur and emoji are written with them
+_DROPPED = "\u00ad\u200b\u2060\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """One sentence or label in both languages."""
@@ -33,17 +38,17 @@ class Text:
 def clean(value: str, *, lines: bool = False) -> str:
     """`value` in NFC without control characters, trimmed; line breaks are kept only if `lines`.
 
-    Rare characters, U+00B7 and emoji survive: names are not to be judged by a character set.
+    Rare characters, U+00B7 and emoji survive: names are not to be judged by a character set. What
+    nobody can see is nothing: an invisible title or signature counts as not filled in.
     """
     kept = "".join(
         c
         for c in unicodedata.normalize("NFC", value)
         if (lines and c == "\n")
-        or (
-            unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp"}
-            and c not in "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
-        )
+        or (unicodedata.category(c) not in {"Cc", "Cs", "Zl", "Zp"} and c not in _DROPPED)
     )
+    if all(unicodedata.category(c) in {"Cf", "Zs", "Mn"} or c == "\n" for c in kept):
+        return ""
     return kept.strip()
 
 

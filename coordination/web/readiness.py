@@ -10,9 +10,6 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -50,6 +47,10 @@ class Readiness:
 
 @lru_cache(maxsize=1)
 def _head() -> str | None:
+    # alembic is loaded when somebody asks, so that the first page comes sooner
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     return ScriptDirectory.from_config(config).get_current_head()
@@ -57,6 +58,8 @@ def _head() -> str | None:
 
 def readiness(session: Session, now: datetime) -> Readiness:
     """Look at the database, its migration, the clock's last tick and the oldest due message."""
+    from alembic.runtime.migration import MigrationContext
+
     try:
         current = MigrationContext.configure(session.connection()).get_current_revision()
         migrated = current is not None and current == _head()

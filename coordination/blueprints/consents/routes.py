@@ -15,7 +15,7 @@ from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.ground import clock
 from coordination.ground.errors import CoordinationError, NotFound
-from coordination.ground.text import Text, mask_name
+from coordination.ground.text import Text, clean, mask_name
 from coordination.web import when
 from coordination.web.guards import Access, guard
 from coordination.web.opening import opens
@@ -62,7 +62,7 @@ def _page(
 
 
 def _answer(request_id: int, action: str, route: str) -> ResponseReturnValue:
-    typed = request.form.get("signed_name", "")[:60]
+    typed = clean(request.form.get("signed_name", ""))[:60]
     response = request.form.get("response", "")
     if "_lang" in request.form:
         return _page(request_id, action, typed=typed)

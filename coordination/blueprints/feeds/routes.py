@@ -30,7 +30,7 @@ from coordination.domain.agenda import feeds
 from coordination.domain.agenda.models import CalendarEntry, FeedToken
 from coordination.ground import clock
 from coordination.ground.errors import NotFound
-from coordination.ground.text import Text
+from coordination.ground.text import Text, clean
 from coordination.web import when
 from coordination.web.guards import Access, guard, is_staff
 from coordination.web.request import current_actor, database, language, reading, unit_of_work
@@ -146,7 +146,7 @@ def subscribe() -> ResponseReturnValue:
             uow,
             scope=scope,
             scope_id=scope_id,
-            name=request.form.get("name", "")[:60] or feeds.TITLES[scope].in_(language()),
+            name=clean(request.form.get("name", ""))[:60] or feeds.TITLES[scope].in_(language()),
             language=language(),
         )
         token_id = token.id

@@ -19,13 +19,15 @@ from coordination.web.guards import Access, guard
 from coordination.web.request import act_as, unit_of_work
 from coordination.web.urls import public
 from notifications import receipts
-from notifications.channels.twilio_sms import is_strike, verify_signature
 
 bp = Blueprint("webhooks", __name__)
 
 
 def _refuse_unsigned(settings: Settings, params: list[tuple[str, str]]) -> None:
     """The signature covers the address that Twilio was given, whatever a proxy made of it."""
+    # the SDK is loaded for Twilio's reports, not before anybody's first page
+    from notifications.channels.twilio_sms import verify_signature
+
     query = request.query_string.decode("latin-1")
     address = public(request.path) + (f"?{query}" if query else "")
     signature = request.headers.get("X-Twilio-Signature", "")
@@ -43,6 +45,8 @@ def _refuse_unsigned(settings: Settings, params: list[tuple[str, str]]) -> None:
 @guard(Access.WEBHOOK)
 def twilio_status(attempt: UUID | None) -> ResponseReturnValue:
     """One status report; reports may come twice, late and in any order."""
+    from notifications.channels.twilio_sms import is_strike
+
     settings: Settings = current_app.config["SETTINGS"]
     _refuse_unsigned(settings, list(request.form.items(multi=True)))
     error_code = request.form.get("ErrorCode") or None

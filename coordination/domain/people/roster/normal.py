@@ -11,7 +11,6 @@ from datetime import date
 from functools import lru_cache
 
 from phonenumbers import PhoneMetadata
-from pypinyin import lazy_pinyin
 
 from coordination.ground.phones import normal_phone
 from coordination.ground.text import clean, half_width
@@ -145,6 +144,9 @@ def phones(value: str) -> tuple[list[str], list[str]]:
 
 @lru_cache(maxsize=16384)
 def _syllable(character: str) -> str:
+    # its dictionary takes half a second to load: not at every start
+    from pypinyin import lazy_pinyin
+
     return " ".join(lazy_pinyin(character))
 
 

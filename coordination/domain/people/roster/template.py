@@ -6,8 +6,6 @@ import io
 from collections.abc import Sequence
 from datetime import datetime
 
-import xlsxwriter
-
 from coordination.domain.people.roster.sheet import COLUMNS
 from coordination.ground.text import Text
 
@@ -37,6 +35,9 @@ def workbook(language: str, made_at: datetime) -> bytes:
         key: next(w for w in ways if w.isascii()) if at else ways[0]
         for key, ways in COLUMNS.known.items()
     }
+    # few people ask for it: not loaded at every start
+    import xlsxwriter
+
     target = io.BytesIO()
     # made of text only: nothing a cell says can become a formula
     with xlsxwriter.Workbook(
