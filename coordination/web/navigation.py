@@ -42,5 +42,6 @@ def is_open(endpoint: str) -> bool:
 
 def staff_navigation() -> list[tuple[Entry, bool]]:
     """Entries open to the actor, each with whether it is where we are."""
-    here = request.blueprint
+    # subscribing and looking are one place to people
+    here = "feeds" if request.blueprint == "calendars" else request.blueprint
     return [(e, e.endpoint.partition(".")[0] == here) for e in STAFF if is_open(e.endpoint)]

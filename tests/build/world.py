@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
+from coordination.domain.agenda.models import CalendarEntry, EntryAudience
 from coordination.domain.bookings.models import (
     Booking,
     BookingOccurrence,
@@ -311,6 +312,24 @@ def build(session: Session, now: datetime) -> World:
     world.things["batch"] = add(
         RosterBatch(source_name="roster.csv", format="template", state="previewed", counts={})
     )
+    entry = add(
+        CalendarEntry(
+            uid="world@test",
+            subject_type="world",
+            subject_id=1,
+            category="practice",
+            sequence=0,
+            starts_at=start,
+            ends_at=start + timedelta(hours=1),
+            summary_zh="教研会",
+            summary_en="Staff meeting",
+            last_modified=now,
+            fragment_zh=b"",
+            fragment_en=b"",
+        )
+    )
+    world.things["entry"] = entry
+    session.add(EntryAudience(entry_id=entry, kind="class_staff", audience_id=class_a))
     for role, person_id in world.people.items():
         token = f"token-of-{role}"
         session.add(

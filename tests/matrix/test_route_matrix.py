@@ -59,6 +59,7 @@ ARGUMENTS = {
     "request_id": "request",
     "class_id": "class_a",
     "batch_id": "batch",
+    "entry_id": "entry",
     "school_id": "school_a",
     "org_id": "partner_p",
 }

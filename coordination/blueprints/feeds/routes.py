@@ -26,7 +26,8 @@ from calendars import feed as ics
 from calendars.subscribe import subscribe_links
 from calendars.values import FeedHead
 from coordination.authz.actor import Actor
-from coordination.domain.agenda import feeds
+from coordination.blueprints.feeds.guides import GUIDES
+from coordination.domain.agenda import feeds, queries
 from coordination.domain.agenda.models import CalendarEntry, FeedToken
 from coordination.ground import clock
 from coordination.ground.errors import NotFound
@@ -41,6 +42,8 @@ bp = Blueprint("feeds", __name__)
 
 SECRETS = "feed_secrets"
 KEPT_SECRETS = 3
+AHEAD = timedelta(days=60)
+SOON = 5
 REFRESH_HOURS = 6
 
 
@@ -112,17 +115,31 @@ def index() -> ResponseReturnValue:
     with reading() as held:
         mine = feeds.feeds_of(held, actor.person_id or 0)
         audiences = tuple(feeds.audiences_for(held, actor, when.today()))
-        coming = feeds.entries_between(held, audiences, now, now + timedelta(days=60))
+        coming = feeds.entries_between(held, audiences, now, now + AHEAD)
+        calendars = queries.choices_of(held, actor, when.today())
     return render_template(
         "feeds/index.html",
         layout=_layout(),
         feeds=mine,
         choices=choices,
-        coming=coming,
+        coming=coming[:SOON],
+        calendars=[(choice, _page_of(choice)) for choice in calendars],
         summary=_summary,
         place=_place,
         titles=feeds.TITLES,
     )
+
+
+def _page_of(choice: queries.Choice) -> str:
+    """Where the calendar itself is shown."""
+    match choice.scope:
+        case "class":
+            return url_for("calendars.class_calendar", class_id=choice.scope_id)
+        case "school":
+            return url_for("calendars.school", school_id=choice.scope_id)
+        case "venue":
+            return url_for("calendars.venue", resource_id=choice.scope_id)
+    return url_for(f"calendars.{choice.scope}")
 
 
 def _summary(entry: CalendarEntry) -> str:
@@ -181,7 +198,12 @@ def show(token_id: int) -> ResponseReturnValue:
     address = public(f"/c/{secret}.ics") if secret else None
     links = subscribe_links(address, token.name) if address else None
     return render_template(
-        "feeds/show.html", layout=_layout(), feed=token, address=address, links=links
+        "feeds/show.html",
+        layout=_layout(),
+        feed=token,
+        address=address,
+        links=links,
+        guides=GUIDES,
     )
 
 

@@ -223,15 +223,19 @@ def family_audiences(
     """The children, the classes they are in today, and the guardian's own shifts and meetings."""
     classes = session.scalars(
         select(ClassMember.class_id)
-        .where(
-            ClassMember.person_id.in_(children),
-            ClassMember.starts_on <= today,
-            or_(ClassMember.ends_on.is_(None), ClassMember.ends_on >= today),
-        )
+        .where(ClassMember.person_id.in_(children), member_on(today))
         .distinct()
     ).all()
     own = [("person", owner)] if owner is not None else []
     return [*(("child", c) for c in children), *(("class", c) for c in classes), *own]
+
+
+def member_on(today: date) -> ColumnElement[bool]:
+    """Whether a child is in a class today."""
+    return and_(
+        ClassMember.starts_on <= today,
+        or_(ClassMember.ends_on.is_(None), ClassMember.ends_on >= today),
+    )
 
 
 def fragments(session: Session, feed: Feed, now: datetime) -> list[bytes]:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from calendars.workdays import DayKind
 from coordination.domain.people.models import CalendarDay
+from coordination.ground.text import Text
 
 
 def overrides_between(session: Session, first: date, last: date) -> dict[date, DayKind]:
@@ -18,3 +19,13 @@ def overrides_between(session: Session, first: date, last: date) -> dict[date, D
         select(CalendarDay.day, CalendarDay.kind).where(CalendarDay.day.between(first, last))
     )
     return {day: DayKind(kind) for day, kind in rows if kind in known}
+
+
+def named_between(session: Session, first: date, last: date) -> dict[date, Text]:
+    """What the district calls its own days."""
+    rows = session.execute(
+        select(CalendarDay.day, CalendarDay.name_zh, CalendarDay.name_en).where(
+            CalendarDay.day.between(first, last)
+        )
+    )
+    return {day: Text(zh, en) for day, zh, en in rows if zh}
