@@ -46,6 +46,7 @@ def render_entry(entry: Entry, zone: str = DISTRICT) -> bytes:
     return bytes(event_of(entry, zone).to_ical())
 
 
+@lru_cache(maxsize=256)
 def render_head(head: FeedHead) -> bytes:
     """Everything of a feed before its first entry, the VTIMEZONE of its zone included.
 

@@ -19,6 +19,7 @@ from coordination.reactions import notices, reminders
 from coordination.settings import Settings
 from coordination.web import errors, guards, headers, i18n, navigation, paging, urls
 from coordination.web.db import db
+from coordination.web.feed_door import FeedDoor, engine_for_polls
 from coordination.web.request import current_actor
 
 STATIC = Path(__file__).parent / "static"
@@ -52,6 +53,8 @@ def create_app(settings: Settings) -> Flask:
     reminders.use_zone(settings.zone)
     batches.use(settings.instance_dir, settings.zone)
     notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
+    door = FeedDoor(app.wsgi_app, engine_for_polls(settings.database_url), settings.zone)
+    app.wsgi_app = door.serve  # type: ignore[method-assign]
     if secure:
         # Behind exactly one proxy of ours; more hops would let a client choose its address.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1)  # type: ignore[method-assign]

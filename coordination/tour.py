@@ -25,7 +25,7 @@ from sqlalchemy.orm import Session
 from calendars import feed as ics
 from calendars.values import FeedHead
 from coordination.authz.actor import ANONYMOUS, SYSTEM, Actor
-from coordination.domain.agenda import feeds
+from coordination.domain.agenda import feeds, polling
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
 from coordination.domain.communication import services as communication
@@ -173,10 +173,10 @@ class Story:
         counts: dict[str, int] = {}
         for name, secret in self.feeds.items():
             with Session(self.engine) as session:
-                found = feeds.look_up(session, secret, clock.today(ZONE))
+                found = polling.look_up(session, secret, clock.today(ZONE))
                 body = ics.assemble(
                     FeedHead(found.title.zh, "", str(ZONE), 6, None),
-                    feeds.fragments(session, found, clock.now()),
+                    polling.fragments(session, found),
                 )
             now: dict[str, tuple[int, str, str]] = {}
             for event in Calendar.from_ical(body).walk("VEVENT"):

@@ -202,6 +202,16 @@ def forget_expired(beat: Beat) -> None:
         forget(uow)
 
 
+def tidy_calendars(beat: Beat) -> None:
+    """Drop old tombstones from the calendars and close addresses that nobody reads any more."""
+    from coordination.domain.agenda.feeds import close_idle
+    from coordination.domain.agenda.services import forget_tombstones
+
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        forget_tombstones(uow)
+        close_idle(uow)
+
+
 def heartbeat(beat: Beat) -> None:
     """Let `/readyz` see that the clock goes."""
     with Session(beat.engine) as session, session.begin():
@@ -216,6 +226,7 @@ TICKS = (
     Tick("expire holds", 60, expire_holds),
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("forget expired sign-ins", 3600, forget_expired),
+    Tick("tidy calendars", 3600, tidy_calendars),
 )
 
 

@@ -21,7 +21,6 @@ class Action(StrEnum):
     CUSTODY_LIMIT = "custody.limit"
     ENROLMENT_CLASS = "enrolment.class"
     ENROLMENT_READ = "enrolment.read"
-    FEED_FETCH = "feed.fetch"
     FEED_MANAGE = "feed.manage"
     LANGUAGE_CHOOSE = "language.choose"
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"

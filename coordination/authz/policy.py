@@ -50,7 +50,6 @@ POLICY: dict[Action, Rule] = {
     Action.CUSTODY_LIMIT: _SCHOOL,
     Action.ENROLMENT_CLASS: _SCHOOL | IN_CLASS,
     Action.ENROLMENT_READ: DISTRICT | _SCHOOL | IN_CLASS | OF_CHILD,
-    Action.FEED_FETCH: ANYONE,  # whoever holds the secret; what it shows follows its owner
     Action.FEED_MANAGE: ONESELF,
     Action.LANGUAGE_CHOOSE: ONESELF,
     Action.NOTICE_ACKNOWLEDGE: ONESELF,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from coordination.domain.agenda.events import FeedOpened, FeedRevoked
+from coordination.domain.agenda.events import FeedChanged, FeedOpened, FeedRevoked
 from coordination.domain.bookings.events import (
     BookingCancelledByPartner,
     BookingConfirmed,
@@ -74,6 +74,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
 SILENT: dict[type[Event], str] = {
     AttendanceTaken: "the roll is on the session's page; absent children are called, not texted",
     SessionPublished: "teachers find it in their list; a text per session would be noise",
+    FeedChanged: "the owner did it; the audit line is enough",
     FeedOpened: "the owner sees the address on the same page; the audit line is enough",
     FeedRevoked: "the owner did it; the audit line is enough",
     RosterApplied: "a record of who is where is no news to families; the batch shows it",

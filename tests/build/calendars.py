@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 from flask import Flask
 from flask.testing import FlaskClient
+from icalendar import Calendar, Event
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from coordination.app import create_app
 from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM, Actor
-from coordination.domain.agenda import feeds, services
+from coordination.domain.agenda import feeds, polling, services
 from coordination.domain.people.actors import actor_of
 from coordination.ground import clock
 from coordination.ground.text import Text
@@ -25,6 +26,14 @@ from coordination.web.request import SESSION_KEY
 from tests.build import world as worlds
 
 START = datetime(2026, 12, 4, 11, 0, tzinfo=UTC)
+
+
+def entries_of(session: Session, secret: str) -> tuple[str, list[Event]]:
+    """The version of a feed and its entries, as one poll would find them."""
+    found = polling.look_up(session, secret, clock.now().date())
+    body = b"".join(polling.fragments(session, found))
+    calendar = Calendar.from_ical(b"BEGIN:VCALENDAR\r\n" + body + b"END:VCALENDAR\r\n")
+    return found.version, [e for e in calendar.walk("VEVENT") if isinstance(e, Event)]
 
 
 class Town:

@@ -312,24 +312,6 @@ def build(session: Session, now: datetime) -> World:
     world.things["batch"] = add(
         RosterBatch(source_name="roster.csv", format="template", state="previewed", counts={})
     )
-    entry = add(
-        CalendarEntry(
-            uid="world@test",
-            subject_type="world",
-            subject_id=1,
-            category="practice",
-            sequence=0,
-            starts_at=start,
-            ends_at=start + timedelta(hours=1),
-            summary_zh="教研会",
-            summary_en="Staff meeting",
-            last_modified=now,
-            fragment_zh=b"",
-            fragment_en=b"",
-        )
-    )
-    world.things["entry"] = entry
-    session.add(EntryAudience(entry_id=entry, kind="class_staff", audience_id=class_a))
     for role, person_id in world.people.items():
         token = f"token-of-{role}"
         session.add(
@@ -344,3 +326,33 @@ def build(session: Session, now: datetime) -> World:
         world.tokens[role] = token
     session.flush()
     return world
+
+
+def add_entry(session: Session, world: World, start: datetime) -> None:
+    """An entry of our class's staff, as `things["entry"]`."""
+    entry = CalendarEntry(
+        uid="world@test",
+        subject_type="world",
+        subject_id=1,
+        category="practice",
+        sequence=0,
+        starts_at=start,
+        ends_at=start + timedelta(hours=1),
+        summary_zh="教研会",
+        summary_en="Staff meeting",
+        last_modified=start,
+        fragment_zh=b"",
+        fragment_en=b"",
+    )
+    session.add(entry)
+    session.flush()
+    world.things["entry"] = entry.id
+    session.add(
+        EntryAudience(
+            entry_id=entry.id,
+            kind="class_staff",
+            audience_id=world.things["class_a"],
+            starts_at=start,
+            ends_at=start + timedelta(hours=1),
+        )
+    )

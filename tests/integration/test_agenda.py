@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from icalendar import Calendar
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import SYSTEM
-from coordination.domain.agenda import feeds, services
+from coordination.domain.agenda import services
 from coordination.domain.agenda.models import CalendarEntry, FeedToken
 from coordination.ground import clock, crypto
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.work import begin
 from tests.build import world as worlds
+from tests.build.calendars import entries_of
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
 START = datetime(2026, 12, 4, 11, 0, tzinfo=UTC)
@@ -50,11 +50,6 @@ def feed_of(session: Session, owner: int) -> tuple[str, bytes]:
     return secret, b""
 
 
-def read(session: Session, secret: str) -> tuple[str, list[bytes]]:
-    found = feeds.look_up(session, secret, clock.now().date())
-    return found.version, feeds.fragments(session, found, clock.now())
-
-
 def test_a_move_keeps_the_uid_raises_sequence_and_changes_the_version(session: Session) -> None:
     clock.travel_to(NOW)
     world = worlds.build(session, NOW)
@@ -63,13 +58,13 @@ def test_a_move_keeps_the_uid_raises_sequence_and_changes_the_version(session: S
     uow = begin(session, SYSTEM)
     write(uow, START, child)
     session.flush()
-    version, before = read(session, secret)
+    version, before = entries_of(session, secret)
     clock.travel_to(NOW + timedelta(minutes=5))
     uow = begin(session, SYSTEM)
     write(uow, START + timedelta(hours=1), child)
     session.flush()
-    moved, after = read(session, secret)
-    old, new = Calendar.from_ical(before[0]), Calendar.from_ical(after[0])
+    moved, after = entries_of(session, secret)
+    (old,), (new,) = before, after
     assert old["uid"] == new["uid"]
     assert (old["sequence"], new["sequence"]) == (0, 1)
     assert moved != version
@@ -81,11 +76,11 @@ def test_writing_the_same_again_changes_neither_bytes_nor_version(session: Sessi
     secret, _ = feed_of(session, world.people["guardian"])
     write(begin(session, SYSTEM), START, world.people["child"])
     session.flush()
-    first = read(session, secret)
+    first = entries_of(session, secret)
     clock.travel_to(NOW + timedelta(hours=3))
     write(begin(session, SYSTEM), START, world.people["child"])
     session.flush()
-    assert read(session, secret) == first
+    assert entries_of(session, secret) == first
 
 
 def test_a_cancelled_entry_stays_as_a_tombstone_for_ninety_days(session: Session) -> None:
@@ -95,10 +90,15 @@ def test_a_cancelled_entry_stays_as_a_tombstone_for_ninety_days(session: Session
     write(begin(session, SYSTEM), START, world.people["child"])
     services.cancel(begin(session, SYSTEM), subject_type="session", subject_id=7)
     session.flush()
-    (tombstone,) = read(session, secret)[1]
-    assert Calendar.from_ical(tombstone)["status"] == "CANCELLED"
+    (tombstone,) = entries_of(session, secret)[1]
+    assert tombstone["status"] == "CANCELLED"
+    clock.travel_to(NOW + timedelta(days=89))
+    assert services.forget_tombstones(begin(session, SYSTEM)) == 0
+    version, _ = entries_of(session, secret)
     clock.travel_to(NOW + timedelta(days=91))
-    assert read(session, secret)[1] == []
+    assert services.forget_tombstones(begin(session, SYSTEM)) == 1
+    assert entries_of(session, secret)[0] != version
+    assert entries_of(session, secret)[1] == []
 
 
 def test_a_restricted_guardian_sees_nothing_of_the_child(session: Session) -> None:
@@ -108,6 +108,6 @@ def test_a_restricted_guardian_sees_nothing_of_the_child(session: Session) -> No
     session.flush()
     for stranger in ("restricted", "former", "guardian_b"):
         secret, _ = feed_of(session, world.people[stranger])
-        assert read(session, secret)[1] == [], stranger
+        assert entries_of(session, secret)[1] == [], stranger
     secret, _ = feed_of(session, world.people["guardian"])
-    assert len(read(session, secret)[1]) == 1
+    assert len(entries_of(session, secret)[1]) == 1

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from coordination.domain.agenda import feeds
+from coordination.domain.agenda.audiences import family_audiences
 from coordination.domain.agenda.models import CalendarEntry
+from coordination.domain.agenda.queries import entries_between
 from coordination.domain.communication import queries
 from coordination.domain.people.family import OwnChild, children_of
 from coordination.ground import clock
@@ -47,8 +48,8 @@ def index() -> ResponseReturnValue:
         chosen = _chosen(children)
         waiting = waiting_for_family(held, actor, now)
         ids = [chosen.id] if chosen else sorted(actor.child_ids)
-        audiences = feeds.family_audiences(held, ids, None if chosen else actor.person_id, today())
-        entries = feeds.entries_between(held, tuple(audiences), now, now + AHEAD)
+        audiences = family_audiences(held, ids, None if chosen else actor.person_id, today())
+        entries = entries_between(held, audiences, now, now + AHEAD)
         inbox = queries.inbox_of(held, actor)
     if chosen:
         waiting = [w for w in waiting if not w.child_ids or chosen.id in w.child_ids]

@@ -5,13 +5,10 @@ Knows no rule: what a feed shows is decided in `domain/agenda/feeds.py`.
 
 from __future__ import annotations
 
-import gzip
 from datetime import timedelta
 
 from flask import (
     Blueprint,
-    Response,
-    current_app,
     redirect,
     render_template,
     request,
@@ -19,22 +16,20 @@ from flask import (
     url_for,
 )
 from flask.typing import ResponseReturnValue
-from sqlalchemy.exc import OperationalError
-from werkzeug.http import http_date
 
-from calendars import feed as ics
 from calendars.subscribe import subscribe_links
-from calendars.values import FeedHead
 from coordination.authz.actor import Actor
 from coordination.blueprints.feeds.guides import GUIDES
 from coordination.domain.agenda import feeds, queries
+from coordination.domain.agenda.audiences import audiences_for, classes_of, resources_of
 from coordination.domain.agenda.models import CalendarEntry, FeedToken
+from coordination.domain.agenda.polling import TITLES
 from coordination.ground import clock
 from coordination.ground.errors import NotFound
 from coordination.ground.text import Text, clean
 from coordination.web import when
 from coordination.web.guards import Access, guard, is_staff
-from coordination.web.request import current_actor, database, language, reading, unit_of_work
+from coordination.web.request import current_actor, language, reading, unit_of_work
 from coordination.web.say import say
 from coordination.web.urls import public
 
@@ -44,7 +39,6 @@ SECRETS = "feed_secrets"
 KEPT_SECRETS = 3
 AHEAD = timedelta(days=60)
 SOON = 5
-REFRESH_HOURS = 6
 
 
 def _layout() -> str:
@@ -59,7 +53,7 @@ def _choices(actor: Actor) -> list[tuple[str, int | None, Text, Text]]:
             (
                 "family",
                 None,
-                feeds.TITLES["family"],
+                TITLES["family"],
                 Text(
                     "所有孩子的活动、班级安排和您的志愿班次，一个日历看全。",
                     "Every child's activities, class events and your own shifts in one calendar.",
@@ -71,12 +65,12 @@ def _choices(actor: Actor) -> list[tuple[str, int | None, Text, Text]]:
             (
                 "teacher",
                 None,
-                feeds.TITLES["teacher"],
+                TITLES["teacher"],
                 Text("您带的班级和您负责的活动。", "Your classes and the events you lead."),
             )
         )
     with reading() as held:
-        for class_id, title in feeds.classes_of(held, actor):
+        for class_id, title in classes_of(held, actor):
             found.append(
                 (
                     "class",
@@ -85,7 +79,7 @@ def _choices(actor: Actor) -> list[tuple[str, int | None, Text, Text]]:
                     Text("这个班的全部安排。", "Everything this class does."),
                 )
             )
-        for resource_id, title in feeds.resources_of(held, actor.orgs()):
+        for resource_id, title in resources_of(held, actor.orgs()):
             found.append(
                 (
                     "resource",
@@ -98,7 +92,7 @@ def _choices(actor: Actor) -> list[tuple[str, int | None, Text, Text]]:
         (
             "volunteer",
             None,
-            feeds.TITLES["volunteer"],
+            TITLES["volunteer"],
             Text("只含您自己报名的志愿班次。", "Only the shifts you signed up for."),
         )
     )
@@ -114,8 +108,8 @@ def index() -> ResponseReturnValue:
     choices = _choices(actor)
     with reading() as held:
         mine = feeds.feeds_of(held, actor.person_id or 0)
-        audiences = tuple(feeds.audiences_for(held, actor, when.today()))
-        coming = feeds.entries_between(held, audiences, now, now + AHEAD)
+        audiences = audiences_for(held, actor, when.today())
+        coming = queries.entries_between(held, audiences, now, now + AHEAD)
         calendars = queries.choices_of(held, actor, when.today())
     return render_template(
         "feeds/index.html",
@@ -126,7 +120,7 @@ def index() -> ResponseReturnValue:
         calendars=[(choice, _page_of(choice)) for choice in calendars],
         summary=_summary,
         place=_place,
-        titles=feeds.TITLES,
+        titles=TITLES,
     )
 
 
@@ -156,14 +150,14 @@ def subscribe() -> ResponseReturnValue:
     """Open a feed and go to the page that shows its address, this once."""
     scope = request.form.get("scope", "")
     scope_id = request.form.get("scope_id", type=int)
-    if scope not in feeds.TITLES:
+    if scope not in TITLES:
         raise NotFound()
     with unit_of_work() as uow:
         token, secret = feeds.open_feed(
             uow,
             scope=scope,
             scope_id=scope_id,
-            name=clean(request.form.get("name", ""))[:60] or feeds.TITLES[scope].in_(language()),
+            name=request.form.get("name", "")[:60] or TITLES[scope].in_(language()),
             language=language(),
         )
         token_id = token.id
@@ -232,55 +226,6 @@ def revoke(token_id: int) -> ResponseReturnValue:
 @bp.get("/c/<token>.ics")
 @guard(Access.FEED)
 def serve(token: str) -> ResponseReturnValue:
-    """A feed. 404 alike for wrong, revoked and no longer allowed; 503, never an empty calendar."""
-    try:
-        return _serve(token)
-    except NotFound:
-        # wrong, revoked and forbidden alike, and small: guessers ask often
-        return Response("", 404, mimetype="text/plain")
-    except OperationalError:
-        # an empty or broken answer would make clients delete every entry
-        current_app.logger.warning("feed not served: the database did not answer")
-        return Response("", 503, {"Retry-After": "300"}, mimetype="text/plain")
-
-
-def _serve(token: str) -> Response:
-    now = clock.now()
-    held = database()
-    found = feeds.look_up(held, token, clock.today(when.zone()))
-    tag = ics.etag(found.version, found.language)
-    headers = {
-        "ETag": tag,
-        "Last-Modified": http_date(found.changed_at),
-        "Cache-Control": "private, no-cache",
-        "Referrer-Policy": "no-referrer",
-        "X-Robots-Tag": "noindex",
-        "Vary": "Accept-Encoding",
-    }
-    client = (request.user_agent.string or "")[:120]
-    if request.if_none_match.contains_raw(tag.strip('"')) or tag in request.headers.get(
-        "If-None-Match", ""
-    ):
-        _note(found.token_id, client)
-        return Response(status=304, headers=headers)
-    head = FeedHead(
-        name=found.title.in_(found.language),
-        description=Text(
-            "由家校社协同平台提供。临时变动会同时发短信通知。",
-            "From the home-school-community platform. Late changes are also sent by SMS.",
-        ).in_(found.language),
-        zone=str(when.zone()),
-        refresh_hours=REFRESH_HOURS,
-        color="teal",
-    )
-    body = ics.assemble(head, feeds.fragments(held, found, now))
-    _note(found.token_id, client)
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
-        body = gzip.compress(body, 5, mtime=0)
-        headers["Content-Encoding"] = "gzip"
-    return Response(body, 200, headers, content_type="text/calendar; charset=utf-8")
-
-
-def _note(token_id: int, client: str) -> None:
-    with unit_of_work() as uow:
-        feeds.note_fetch(uow, token_id=token_id, client=client)
+    """A feed. The door in front of Flask answers; this is its place among the routes."""
+    del token
+    raise NotFound()

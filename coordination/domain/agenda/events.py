@@ -15,6 +15,13 @@ class FeedOpened(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FeedChanged(Event):
+    """The owner chose other options."""
+
+    token_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeedRevoked(Event):
     """A secret address was closed."""
 

@@ -5,7 +5,7 @@ Kept by reactions only. A feed reads these tables and no others.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
     CheckConstraint,
@@ -19,6 +19,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from coordination.ground.orm import Base, Row
+
+# No entry is longer: a page need not look further back than this for what still goes on.
+LONGEST = timedelta(days=100)
 
 
 class CalendarEntry(Row, Base):
@@ -65,14 +68,19 @@ class EntryAudience(Row, Base):
     entry_id: Mapped[int] = mapped_column(ForeignKey("calendar_entry.id", ondelete="CASCADE"))
     kind: Mapped[str]
     audience_id: Mapped[int]
+    # the entry's span again: a week of somebody is one range of one index
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
 
     __table_args__ = (
         UniqueConstraint("kind", "audience_id", "entry_id"),
+        Index("ix_entry_audience_span", "kind", "audience_id", "starts_at"),
         Index("ix_entry_audience_entry", "entry_id"),
         CheckConstraint(
             "kind in ('child','class','class_staff','person','school','resource','district')",
             name="kind",
         ),
+        CheckConstraint("ends_at <= starts_at + interval '2400 hours'", name="length"),
     )
 
 
@@ -98,6 +106,9 @@ class FeedToken(Row, Base):
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     language: Mapped[str] = mapped_column(server_default="zh")
     options: Mapped[dict[str, str]] = mapped_column(JSONB, server_default=text("'{}'"))
+    # when its name, language or options last changed
+    changed_at: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    closed_for: Mapped[str | None]
     revoked_at: Mapped[datetime | None]
     last_fetched_at: Mapped[datetime | None]
     last_client: Mapped[str | None]
@@ -109,4 +120,5 @@ class FeedToken(Row, Base):
             "'district')",
             name="scope",
         ),
+        CheckConstraint("closed_for in ('owner','idle')", name="closed_for"),
     )

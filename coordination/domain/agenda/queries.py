@@ -9,28 +9,32 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import column, select, table
-from sqlalchemy.orm import Session
+from sqlalchemy import select
+from sqlalchemy.orm import Session, defer
 
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
-from coordination.domain.agenda import feeds
-from coordination.domain.agenda.feeds import Audience
-from coordination.domain.agenda.models import CalendarEntry, EntryAudience
+from coordination.domain.agenda.audiences import (
+    DISTRICT as OF_DISTRICT,
+)
+from coordination.domain.agenda.audiences import (
+    RESOURCE,
+    Audience,
+    among,
+    classes_of,
+    classes_with,
+    family_audiences,
+    member_on,
+    resource_owner,
+    resources_of,
+)
+from coordination.domain.agenda.models import LONGEST, CalendarEntry, EntryAudience
 from coordination.domain.people.family import OwnChild, children_of
 from coordination.domain.people.models import ClassGroup, ClassMember, Organisation, Person, Term
 from coordination.ground.actor import Actor, Role
 from coordination.ground.errors import NotFound
 from coordination.ground.text import Text
 
-_RESOURCE = table(
-    "resource",
-    column("id"),
-    column("owner_id"),
-    column("title_zh"),
-    column("title_en"),
-    column("publish_state"),
-)
 _DISTRICT = frozenset({Role.DISTRICT_ADMIN, Role.COORDINATOR})
 FAMILY = Text("家庭日历", "Family calendar")
 MINE = Text("我的工作日历", "My calendar")
@@ -74,12 +78,12 @@ def choices_of(session: Session, actor: Actor, today: date) -> list[Choice]:
     if actor.posts:
         found.append(Choice("mine", None, MINE))
     classes = [g.id for g in _groups(session, _own_classes(session, actor, today))]
-    classes += [c for c, _ in feeds.classes_of(session, actor) if c not in classes]
+    classes += [c for c, _ in classes_of(session, actor) if c not in classes]
     names = {g.id: g for g in _groups(session, classes)}
     found += [Choice("class", c, _class_title(names[c])) for c in classes if c in names]
     schools = _schools(session, _own_schools(session, actor))
     found += [Choice("school", org.id, _school_title(org)) for org in schools]
-    venues = feeds.resources_of(session, actor.orgs())
+    venues = resources_of(session, actor.orgs())
     found += [Choice("venue", ident, title) for ident, title in venues]
     found.append(Choice("district", None, DISTRICT))
     return found
@@ -92,7 +96,7 @@ def family_calendar(session: Session, actor: Actor, child_id: int | None, today:
     if not chosen:
         raise NotFound()
     own = actor.person_id if child_id is None else None
-    audiences = feeds.family_audiences(session, chosen, own, today)
+    audiences = family_audiences(session, chosen, own, today)
     return Viewed("family", None, FAMILY, tuple(audiences), tuple(children))
 
 
@@ -128,7 +132,7 @@ def school_calendar(session: Session, actor: Actor, school_id: int) -> Viewed:
     own = _own_schools(session, actor)
     if not found or (school_id not in own and not actor.roles & _DISTRICT):
         raise NotFound()
-    audiences: list[Audience] = [("school", school_id), ("district", 1)]
+    audiences: list[Audience] = [("school", school_id), OF_DISTRICT]
     if school_id in actor.orgs(Role.SCHOOL_ADMIN):
         audiences += _classes_in(session, school_id)
     return Viewed("school", school_id, _school_title(found[0]), tuple(audiences))
@@ -136,7 +140,7 @@ def school_calendar(session: Session, actor: Actor, school_id: int) -> Viewed:
 
 def venue_calendar(session: Session, actor: Actor, resource_id: int) -> Viewed:
     """A venue: everything for its owner and the district, taken or not for who may book it."""
-    row = session.execute(select(_RESOURCE).where(_RESOURCE.c.id == resource_id)).one_or_none()
+    row = session.execute(select(RESOURCE).where(RESOURCE.c.id == resource_id)).one_or_none()
     if row is None or not actor.posts:
         raise NotFound()
     roles = actor.roles
@@ -150,16 +154,52 @@ def venue_calendar(session: Session, actor: Actor, resource_id: int) -> Viewed:
 
 def district_calendar() -> Viewed:
     """The district's school calendar."""
-    return Viewed("district", None, DISTRICT, (("district", 1),))
+    return Viewed("district", None, DISTRICT, (OF_DISTRICT,))
 
 
 def lines_between(
     session: Session, viewed: Viewed, since: datetime, until: datetime, today: date
 ) -> list[Line]:
     """The entries of a calendar that touch [since, until), in order of start."""
-    entries = feeds.entries_between(session, viewed.audiences, since, until)
+    entries = entries_between(session, viewed.audiences, since, until)
     whose = _children_of_entries(session, viewed, [e.id for e in entries], today)
     return [Line(e, frozenset(whose.get(e.id, ()))) for e in entries]
+
+
+def entries_between(
+    session: Session, audiences: Collection[Audience], since: datetime, until: datetime
+) -> list[CalendarEntry]:
+    """Entries for the calendar pages, cancelled ones included, in order of start.
+
+    One range of one index: the pairs are looked up with the span, and nothing else is visited.
+    """
+    if not audiences:
+        return []
+    near = (
+        select(EntryAudience.entry_id)
+        .where(
+            EntryAudience.kind.in_(sorted({kind for kind, _ in audiences})),
+            EntryAudience.audience_id.in_(sorted({ident for _, ident in audiences})),
+            EntryAudience.starts_at > since - LONGEST,
+            EntryAudience.starts_at < until,
+            EntryAudience.ends_at > since,
+            among(EntryAudience.kind, EntryAudience.audience_id, audiences),
+        )
+        .distinct()
+        .subquery()
+    )
+    return list(
+        session.scalars(
+            select(CalendarEntry)
+            .join(near, near.c.entry_id == CalendarEntry.id)
+            # a page writes no calendar file
+            .options(
+                defer(CalendarEntry.fragment_zh, raiseload=True),
+                defer(CalendarEntry.fragment_en, raiseload=True),
+            )
+            .order_by(CalendarEntry.starts_at, CalendarEntry.id)
+        )
+    )
 
 
 def entry_open_to(session: Session, actor: Actor, entry_id: int, today: date) -> CalendarEntry:
@@ -200,7 +240,7 @@ def _reads(session: Session, actor: Actor, kind: str, ident: int, today: date) -
         case "school":
             return ident in actor.orgs() or ident in _own_schools(session, actor)
         case "resource":
-            return feeds.resource_owner(session, ident) in actor.orgs()
+            return resource_owner(session, ident) in actor.orgs()
     return False
 
 
@@ -213,7 +253,7 @@ def _children_of_entries(
     classes: dict[int, set[int]] = {}
     for class_id, child in session.execute(
         select(ClassMember.class_id, ClassMember.person_id).where(
-            ClassMember.person_id.in_(children), feeds.member_on(today)
+            ClassMember.person_id.in_(children), member_on(today)
         )
     ):
         classes.setdefault(class_id, set()).add(child)
@@ -230,13 +270,7 @@ def _children_of_entries(
 
 def _own_classes(session: Session, actor: Actor, today: date) -> list[int]:
     """Classes of the actor's children today."""
-    return list(
-        session.scalars(
-            select(ClassMember.class_id)
-            .where(ClassMember.person_id.in_(actor.child_ids), feeds.member_on(today))
-            .distinct()
-        )
-    )
+    return list(session.scalars(classes_with(actor.child_ids, today)))
 
 
 def _own_schools(session: Session, actor: Actor) -> set[int]:

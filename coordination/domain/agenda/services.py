@@ -6,19 +6,22 @@ Called by reactions inside the transaction of the change, so a feed can never di
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import case, delete, select
+from sqlalchemy import case, delete, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from calendars import feed, revision
 from calendars.values import Entry, Status
-from coordination.domain.agenda.models import CalendarEntry, EntryAudience, FeedVersion
+from coordination.authz.actions import Action
+from coordination.domain.agenda.audiences import Audience as Audience
+from coordination.domain.agenda.models import LONGEST, CalendarEntry, EntryAudience, FeedVersion
+from coordination.ground.errors import Invalid
 from coordination.ground.text import LANGUAGES, Language, Text
 from coordination.ground.uow import UnitOfWork
 
-Audience = tuple[str, int]
+TOMBSTONE_DAYS = 90
 UID_HOST = "coordination"
 
 
@@ -37,6 +40,8 @@ def put(
     tentative: bool = False,
 ) -> CalendarEntry:
     """Write or revise the entry of a subject and the audiences it concerns (replaced as a whole)."""
+    if ends_at - starts_at > LONGEST:
+        raise Invalid(Text("日程太长。", "An entry this long is not kept."))
     row = _row_of(uow, subject_type, subject_id)
     old = {lang: as_entry(row, lang) for lang in LANGUAGES} if row is not None else None
     if row is None:
@@ -102,6 +107,21 @@ def remove_audience(
     _raise_versions(uow, before & set(audiences))
 
 
+def forget_tombstones(uow: UnitOfWork) -> int:
+    """Take entries that were cancelled long ago out of every calendar; their UIDs stay taken."""
+    uow.authorize(Action.SYSTEM_RUN)
+    old = select(CalendarEntry.id).where(
+        CalendarEntry.cancelled_at < uow.now - timedelta(days=TOMBSTONE_DAYS)
+    )
+    gone = uow.session.execute(
+        delete(EntryAudience)
+        .where(EntryAudience.entry_id.in_(old))
+        .returning(EntryAudience.kind, EntryAudience.audience_id)
+    ).all()
+    _raise_versions(uow, {(kind, ident) for kind, ident in gone})
+    return len(gone)
+
+
 def as_entry(row: CalendarEntry, language: Language) -> Entry:
     """A stored entry as the calendar library knows it."""
     zh = language == "zh"
@@ -157,8 +177,25 @@ def _audiences(uow: UnitOfWork, row: CalendarEntry) -> list[EntryAudience]:
 def _write_audiences(
     uow: UnitOfWork, row: CalendarEntry, before: set[Audience], wanted: set[Audience]
 ) -> None:
+    if wanted & before:
+        uow.session.execute(
+            update(EntryAudience)
+            .where(
+                EntryAudience.entry_id == row.id,
+                or_(EntryAudience.starts_at != row.starts_at, EntryAudience.ends_at != row.ends_at),
+            )
+            .values(starts_at=row.starts_at, ends_at=row.ends_at)
+        )
     for kind, audience_id in sorted(wanted - before):
-        uow.session.add(EntryAudience(entry_id=row.id, kind=kind, audience_id=audience_id))
+        uow.session.add(
+            EntryAudience(
+                entry_id=row.id,
+                kind=kind,
+                audience_id=audience_id,
+                starts_at=row.starts_at,
+                ends_at=row.ends_at,
+            )
+        )
     for kind, audience_id in before - wanted:
         uow.session.execute(
             delete(EntryAudience).where(

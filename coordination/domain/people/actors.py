@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Date,
     Row,
+    Select,
     SQLColumnExpression,
     and_,
     bindparam,
@@ -120,10 +121,15 @@ def _actor(row: Row[*tuple[Any, ...]], session_id: int | None) -> Actor:
 
 def children_open_to(session: Session, guardian_id: int, today: date) -> list[int]:
     """Ids of the children whose data this guardian may have today."""
-    return list(
-        session.scalars(
-            select(Guardianship.child_id)
-            .join(_child, _child.id == Guardianship.child_id)
-            .where(_open_children(guardian_id, today))
-        )
+    return list(session.scalars(open_children(guardian_id, today)))
+
+
+def open_children(
+    guardian: int | SQLColumnExpression[int], today: date | ColumnElement[date]
+) -> Select[int]:
+    """The statement behind it, for those who ask by a column of their own statement."""
+    return (
+        select(Guardianship.child_id)
+        .join(_child, _child.id == Guardianship.child_id)
+        .where(_open_children(guardian, today))
     )

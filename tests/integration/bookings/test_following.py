@@ -5,12 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from icalendar import Calendar
+from icalendar import Event
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import SYSTEM
-from coordination.domain.agenda import feeds
 from coordination.domain.agenda.models import CalendarEntry, FeedToken
 from coordination.domain.bookings import services
 from coordination.domain.bookings.models import Resource
@@ -18,6 +17,7 @@ from coordination.domain.bookings.values import SlotClash
 from coordination.ground import clock, crypto
 from coordination.ground.errors import Conflict, Invalid, SlotTaken, Stale
 from coordination.reactions.work import begin
+from tests.build.calendars import entries_of
 from tests.integration.bookings.conftest import FRIDAY, HOUR, NOW, ZONE, Stage
 
 LATER = FRIDAY + timedelta(days=7)
@@ -54,7 +54,7 @@ def move(stage: Stage, booking: int, role: str = "partner", start=LATER) -> None
     )
 
 
-def feed(stage: Stage, owner: str, scope: str, scope_id: int | None = None) -> list[Calendar]:
+def feed(stage: Stage, owner: str, scope: str, scope_id: int | None = None) -> list[Event]:
     secret = crypto.new_token()
     with Session(stage.engine) as session:
         session.add(
@@ -68,8 +68,7 @@ def feed(stage: Stage, owner: str, scope: str, scope_id: int | None = None) -> l
             )
         )
         session.commit()
-        found = feeds.look_up(session, secret, clock.now().date())
-        return [Calendar.from_ical(f) for f in feeds.fragments(session, found, clock.now())]
+        return entries_of(session, secret)[1]
 
 
 def test_a_request_is_told_to_the_owner_alone_with_counts_and_no_name(stage: Stage) -> None:
