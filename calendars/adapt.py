@@ -40,8 +40,8 @@ def with_prefix(fragment: bytes, prefix: str) -> bytes:
     found = _SUMMARY.search(fragment)
     if found is None:
         return fragment
-    title = _FOLD.sub(b"", found[1])
-    line = folded(b"SUMMARY:" + before + b" " + title)
+    gap = b" " if prefix.endswith(" ") else b""
+    line = folded(b"SUMMARY:" + before + gap + _FOLD.sub(b"", found[1]))
     return fragment[: found.start()] + line + fragment[found.end() :]
 
 

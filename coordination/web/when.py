@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from typing import cast
 from zoneinfo import ZoneInfo
 
 from flask import current_app, has_app_context
 
 from coordination.ground import clock
+from coordination.ground.text import Text
 
 _ZH_DAYS = "一二三四五六日"
 _EN_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -117,6 +118,18 @@ def span(start: datetime, end: datetime, language: str) -> str:
     if start.date() == end.date():
         return f"{_moment(start, language)}–{_clock_time(end)}"
     return f"{_moment(start, language)} – {_moment(end, language)}"
+
+
+def ago(age: timedelta) -> Text:
+    """9小时前 / 9 h ago."""
+    minutes = max(0, int(age.total_seconds() // 60))
+    if minutes < 2:
+        return Text("刚刚", "just now")
+    if minutes < 60:
+        return Text(f"{minutes}分钟前", f"{minutes} min ago")
+    if minutes < 48 * 60:
+        return Text(f"{minutes // 60}小时前", f"{minutes // 60} h ago")
+    return Text(f"{minutes // 1440}天前", f"{minutes // 1440} days ago")
 
 
 def week_number(value: date | datetime) -> int:

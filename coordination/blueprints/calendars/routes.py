@@ -34,6 +34,8 @@ KINDS = {
     "meeting": Text("会议", "Meetings"),
     "school_day": Text("校历", "School calendar"),
 }
+# pages and feeds of one calendar have two words for it
+FEED_OF = {"mine": "teacher", "venue": "resource"}
 TAKEN = Text("已占用", "Taken")
 
 
@@ -155,6 +157,7 @@ def _page(viewed: Viewed, child: int | None = None) -> str:
         "calendars/show.html",
         layout=_layout(),
         viewed=viewed,
+        feed_scope=FEED_OF.get(viewed.scope, viewed.scope),
         shown=shown,
         weeks=grids.weeks(days, starts, ends) if shown.view != "list" else [],
         days=days,

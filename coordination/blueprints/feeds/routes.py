@@ -1,6 +1,6 @@
 """Secret feed addresses at `/c/<token>.ics`, subscribe pages and the list of coming entries.
 
-Knows no rule: what a feed shows is decided in `domain/agenda/feeds.py`.
+Knows no rule: what a feed shows is decided in `domain/agenda`.
 """
 
 from __future__ import annotations
@@ -17,17 +17,21 @@ from flask import (
 )
 from flask.typing import ResponseReturnValue
 
+from calendars.clients import recognise
 from calendars.subscribe import subscribe_links
-from coordination.authz.actor import Actor
+from coordination.blueprints.feeds.forms import OptionsForm
 from coordination.blueprints.feeds.guides import GUIDES
 from coordination.domain.agenda import feeds, queries
-from coordination.domain.agenda.audiences import audiences_for, classes_of, resources_of
+from coordination.domain.agenda.audiences import audiences_for
 from coordination.domain.agenda.models import CalendarEntry, FeedToken
+from coordination.domain.agenda.options import LONGEST_NAME, of_words
 from coordination.domain.agenda.polling import TITLES
+from coordination.domain.people.family import children_of
 from coordination.ground import clock
 from coordination.ground.errors import NotFound
 from coordination.ground.text import Text, clean
 from coordination.web import when
+from coordination.web.forms import attempt, both, render_form
 from coordination.web.guards import Access, guard, is_staff
 from coordination.web.request import current_actor, language, reading, unit_of_work
 from coordination.web.say import say
@@ -39,64 +43,70 @@ SECRETS = "feed_secrets"
 KEPT_SECRETS = 3
 AHEAD = timedelta(days=60)
 SOON = 5
+_FAMILY = ("family", "child")
 
 
 def _layout() -> str:
     return "layouts/staff.html" if is_staff(current_actor()) else "layouts/parent.html"
 
 
-def _choices(actor: Actor) -> list[tuple[str, int | None, Text, Text]]:
+PURPOSES = {
+    "family": Text(
+        "所有孩子的活动、班级安排和您的志愿班次，一个日历看全。",
+        "Every child's activities, class events and your own shifts in one calendar.",
+    ),
+    "teacher": Text("您带的班级和您负责的活动。", "Your classes and the events you lead."),
+    "class": Text("这个班的安排。", "What this class does."),
+    "school": Text("全校的安排和校历。", "What concerns the whole school, and the school year."),
+    "resource": Text("这个场地的预约。", "Bookings of this venue."),
+    "district": Text("学期、节假日、调休和考试。", "Terms, holidays, make-up days and exams."),
+    "volunteer": Text("只含您自己报名的志愿班次。", "Only the shifts you signed up for."),
+}
+# pages and feeds of one calendar have two words for it
+FEED_OF = {"mine": "teacher", "venue": "resource"}
+
+
+def _offers(calendars: list[queries.Choice]) -> list[tuple[str, int | None, Text, Text]]:
     """(scope, scope id, title, what it is for) of the feeds this actor may open."""
-    found: list[tuple[str, int | None, Text, Text]] = []
-    if actor.is_guardian:
-        found.append(
-            (
-                "family",
-                None,
-                TITLES["family"],
-                Text(
-                    "所有孩子的活动、班级安排和您的志愿班次，一个日历看全。",
-                    "Every child's activities, class events and your own shifts in one calendar.",
-                ),
-            )
-        )
-    if actor.class_ids:
-        found.append(
-            (
-                "teacher",
-                None,
-                TITLES["teacher"],
-                Text("您带的班级和您负责的活动。", "Your classes and the events you lead."),
-            )
-        )
-    with reading() as held:
-        for class_id, title in classes_of(held, actor):
-            found.append(
-                (
-                    "class",
-                    class_id,
-                    Text(f"{title.zh}日历", f"{title.en} calendar"),
-                    Text("这个班的全部安排。", "Everything this class does."),
-                )
-            )
-        for resource_id, title in resources_of(held, actor.orgs()):
-            found.append(
-                (
-                    "resource",
-                    resource_id,
-                    Text(f"{title.zh}日历", f"{title.en} calendar"),
-                    Text("这个场地的已确认预约。", "Confirmed bookings of this venue."),
-                )
-            )
-    found.append(
-        (
-            "volunteer",
-            None,
-            TITLES["volunteer"],
-            Text("只含您自己报名的志愿班次。", "Only the shifts you signed up for."),
-        )
-    )
+    found = []
+    for choice in calendars:
+        scope = FEED_OF.get(choice.scope, choice.scope)
+        found.append((scope, choice.scope_id, choice.title, PURPOSES[scope]))
+    found.append(("volunteer", None, TITLES["volunteer"], PURPOSES["volunteer"]))
     return found
+
+
+def _reading_of(token: FeedToken) -> tuple[Text, Text | None]:
+    """Who read the feed when, and what to do if that is not as usual."""
+    now = clock.now()
+    if token.last_fetched_at is None:
+        said = Text("还没有日历读取过", "Not read by any calendar yet")
+        if now - token.created_at < timedelta(days=1):
+            return said, None
+        return said, Text(
+            "添加后通常一小时内会读取。若一直没有，请重置地址，再按步骤添加一次。",
+            "A calendar usually reads within an hour. If none does, make a new address and add it again.",
+        )
+    client, age = recognise(token.last_client or ""), now - token.last_fetched_at
+    ago = when.ago(age)
+    said = Text(f"{client.name}，{ago.zh}读取", f"{client.name}, read {ago.en}")
+    if client.key == "browser":
+        return said, Text(
+            "上次是用浏览器打开的。下载的文件不会自动更新，请按步骤订阅。",
+            "It was opened in a browser. A downloaded file does not follow changes; subscribe instead.",
+        )
+    if age > 3 * client.usual + timedelta(hours=12):
+        return said, Text(
+            "很久没有读取了。请看看手机里是否还有这个日历，是否关闭了“获取新数据”。",
+            "It has not been read for long. Check that the calendar is still on your phone and that "
+            "fetching is on.",
+        )
+    if client.key == "google":
+        return said, Text(
+            "Google 每 12 到 24 小时才读一次，临时变动请看短信。",
+            "Google reads only every 12 to 24 hours; watch the SMS for late changes.",
+        )
+    return said, None
 
 
 @bp.get("/calendars")
@@ -105,17 +115,18 @@ def index() -> ResponseReturnValue:
     """My feeds, the feeds I may open, and what is coming."""
     actor = current_actor()
     now = clock.now()
-    choices = _choices(actor)
     with reading() as held:
         mine = feeds.feeds_of(held, actor.person_id or 0)
         audiences = audiences_for(held, actor, when.today())
         coming = queries.entries_between(held, audiences, now, now + AHEAD)
         calendars = queries.choices_of(held, actor, when.today())
+        closed = feeds.closed_by_themselves(held, actor.person_id or 0, now)
     return render_template(
         "feeds/index.html",
         layout=_layout(),
-        feeds=mine,
-        choices=choices,
+        feeds=[(token, *_reading_of(token)) for token in mine],
+        closed=closed,
+        choices=_offers(calendars),
         coming=coming[:SOON],
         calendars=[(choice, _page_of(choice)) for choice in calendars],
         summary=_summary,
@@ -183,21 +194,53 @@ def _own(token_id: int) -> FeedToken:
     return found
 
 
-@bp.get("/calendars/<int:token_id>")
+@bp.route("/calendars/<int:token_id>", methods=["GET", "POST"])
 @guard(Access.SIGNED_IN)
 def show(token_id: int) -> ResponseReturnValue:
-    """How to subscribe to one feed: buttons, QR, steps. The address shows only when just made."""
+    """One feed: how to subscribe, what it shows, who reads it. The address shows only when just made."""
     token = _own(token_id)
+    actor = current_actor()
+    with reading() as held:
+        children = children_of(held, actor, when.today()) if token.scope in _FAMILY else []
+    form = OptionsForm(data={"name": token.name, "language": token.language})
+    form.child.choices = [("", both("全部孩子", "All children"))]
+    form.child.choices += [(str(c.id), c.name) for c in children]
+    chosen = of_words(token.options)
+    if request.method == "GET":
+        form.show(chosen)
+    if form.validate_on_submit():
+        with attempt(form) as done, unit_of_work() as uow:
+            feeds.change(
+                uow,
+                token_id=token_id,
+                name=form.name.data or "",
+                language=form.language.data,
+                options=form.options([c.id for c in children]),
+            )
+        if done.ok:
+            say(
+                Text(
+                    "已保存。日历下次更新时生效，地址不变。",
+                    "Saved. It shows at the calendar's next update; the address stays the same.",
+                )
+            )
+            return redirect(url_for("feeds.show", token_id=token_id), 303)
     secret = dict(session.get(SECRETS, {})).get(str(token_id))
     address = public(f"/c/{secret}.ics") if secret else None
-    links = subscribe_links(address, token.name) if address else None
-    return render_template(
+    said, advice = _reading_of(token)
+    names = dict(chosen.names)
+    return render_form(
         "feeds/show.html",
+        form,
         layout=_layout(),
         feed=token,
         address=address,
-        links=links,
+        links=subscribe_links(address, token.name) if address else None,
         guides=GUIDES,
+        children=[(c, request.form.get(f"name-{c.id}", names.get(c.id, ""))) for c in children],
+        said=said,
+        advice=advice,
+        longest_name=LONGEST_NAME,
     )
 
 

@@ -151,7 +151,7 @@ def _adapted(
     names = [called[c] for c in sorted(children) if c in called]
     if names:
         joint = "、" if feed.language == "zh" else ", "
-        end = "：" if feed.language == "zh" else ":"
+        end = "：" if feed.language == "zh" else ": "
         fragment = adapt.with_prefix(fragment, joint.join(names) + end)
     if feed.options.alarm_minutes is not None:
         fragment = adapt.with_alarm(fragment, feed.options.alarm_minutes)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from coordination.blueprints.calendars import grids
 from coordination.blueprints.calendars.grids import FIRST, LAST, VIEWS, Shown, View
 from coordination.ground.text import Text
+from tests.unit.calendars.builders import unhurried
 
 ZONE = ZoneInfo("Asia/Shanghai")
 
@@ -20,6 +21,7 @@ def shown(start: datetime, length: timedelta, *, all_day: bool = False) -> Shown
     return Shown(1, start, start + length, all_day, Text("甲", "A"), Text("", ""), "confirmed", "x")
 
 
+@unhurried
 @given(st.dates(date(1990, 1, 1), date(2110, 1, 1)), st.sampled_from(VIEWS))
 def test_every_page_is_whole_and_leads_on(day: date, view: View) -> None:
     page = grids.stretch(view, day)
