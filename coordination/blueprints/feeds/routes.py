@@ -168,7 +168,7 @@ def subscribe() -> ResponseReturnValue:
             uow,
             scope=scope,
             scope_id=scope_id,
-            name=request.form.get("name", "")[:60] or TITLES[scope].in_(language()),
+            name=clean(request.form.get("name", ""))[:60] or TITLES[scope].in_(language()),
             language=language(),
         )
         token_id = token.id
