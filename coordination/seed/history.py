@@ -140,9 +140,9 @@ def tables(plan: Plan) -> tuple[Table, ...]:
         ),
         (
             "entry_audience",
-            ("entry_id", "kind", "audience_id"),
+            ("entry_id", "kind", "audience_id", "starts_at", "ends_at"),
             lambda: (
-                (s.number, kind, audience)
+                (s.number, kind, audience, s.starts, s.ends)
                 for s in _slots(plan)
                 for kind, audience in (("resource", s.resource + 1), ("class", s.group + 1))
             ),

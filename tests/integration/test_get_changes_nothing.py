@@ -46,6 +46,7 @@ TABLES = {
     "need_id": "shift_need",
     "request_id": "consent_request",
     "class_id": "class_group",
+    "entry_id": "calendar_entry",
     "batch_id": "roster_batch",
     "school_id": "organisation",
     "org_id": "organisation",
