@@ -17,6 +17,8 @@ from coordination.ground.audit import AuditEntry
 from coordination.ground.text import mask_name
 
 _NAMES = frozenset({"name", "name_en", "signed_name", "actor"})
+# what the software notes inside a value for its own use: nobody's change
+_NOTED = frozenset({"digest", "label"})
 # what identifies a phone, opens a page or was written by a family: only that it changed is shown
 _HIDDEN = frozenset(
     {
@@ -108,5 +110,9 @@ def _shown(name: str, value: object) -> str:
         return _MARK
     if name in _NAMES and isinstance(value, str):
         return mask_name(value)
+    if isinstance(value, dict):
+        value = {key: inner for key, inner in value.items() if key not in _NOTED}
+        if not value:
+            return ""
     plain = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return plain if len(plain) <= 120 else plain[:119] + "…"
