@@ -1,0 +1,137 @@
+"""Every page that somebody of the demo district can reach: readable, in both languages, on a phone too.
+
+Pages are found by following links, so a new page is looked at without being named here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+from rich.console import Console
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from coordination.domain.people.roster import batches
+from coordination.ground.text import mask_name
+from coordination.reactions.work import begin
+from coordination.tour import ROSTER, Story
+from scripts.screens import furnish
+from tests.browser.conftest import District, Site
+from tests.browser.walking import HAN, NOT_PAGES, Walk, chinese_left, poor
+
+Visitor = Callable[..., Page]
+
+STAFF = ("admin", "coordinator", "lijing", "liufang", "clayhouse", "greenvalley")
+PARENTS = ("王小雨", "阿依古丽·买买提")
+# whose page is looked at closely first: the one on whose pages there is most to see
+EVERYBODY = ("nobody", *PARENTS, *STAFF)
+
+
+@pytest.fixture(scope="module")
+def codes(site: Site, engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A district in which something goes on; codes that guardians were sent, by what they open."""
+    story = Story(engine, site.app.config["SETTINGS"], Console(quiet=True))
+    found = furnish(story)
+    path = tmp_path_factory.mktemp("roster") / "三年级.csv"
+    path.write_bytes(ROSTER.encode("gbk"))
+    with Session(engine) as session, begin(session, story.staff("admin")) as uow:
+        batches.preview(uow, path=path, name=path.name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def district(site: Site, engine: Engine, codes: dict[str, str]) -> District:
+    """The same district for those who sign in."""
+    return District(site, engine)
+
+
+@pytest.fixture(scope="module")
+def known() -> set[str]:
+    """Pages that have been looked at closely."""
+    return set()
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_every_page_of_somebody_is_fit_to_be_read(
+    site: Site,
+    visitor: Visitor,
+    staff: Callable[..., Page],
+    parent: Callable[..., Page],
+    codes: dict[str, str],
+    known: set[str],
+    engine: Engine,
+    who: str,
+) -> None:
+    starts = [
+        rule.rule
+        for rule in site.app.url_map.iter_rules()
+        if "GET" in (rule.methods or ()) and not rule.arguments and rule.endpoint not in NOT_PAGES
+    ]
+    if who == "nobody":
+        page = visitor("phone")
+        starts = [f"/notices/open/{codes['notice']}", f"/consents/open/{codes['consent']}", *starts]
+        page.goto("/sign-in/phone")
+        page.fill("#phone", "13912345678")
+        page.locator("main button[type=submit]").last.click()
+    else:
+        page = parent(who) if who in PARENTS else staff(who, "phone")
+        page.goto("/calendars")
+        page.locator("form[action='/calendars'] button").first.click()
+        # the first person of a list may have nothing to show on the next page
+        starts = [page.url.removeprefix(site.url), "/admin/messages/1", *starts]
+    walk = Walk(page, site.app, what_is_written(engine), known, pictures=_pictures(who))
+    walk.through(starts)
+    assert walk.seen
+    assert walk.findings == [], "\n".join(walk.findings)
+
+
+def test_no_page_of_the_demo_district_is_left_out(site: Site, known: set[str]) -> None:
+    pages = {
+        rule.endpoint for rule in site.app.url_map.iter_rules() if "GET" in (rule.methods or ())
+    }
+    assert sorted(pages - known - NOT_PAGES) == []
+
+
+def test_what_is_poor_is_found(visitor: Visitor) -> None:
+    page = visitor("phone", "en")
+    page.goto("/sign-in")
+    assert poor(page) == []
+    assert chinese_left(page, ()) == []
+    page.evaluate("""() => document.querySelector("main").insertAdjacentHTML("beforeend",
+        "<img src='/static/mark.svg' width='900'><p>保存 by 王小雨</p><p lang='zh-CN'>好</p>")""")
+    found = poor(page)
+    assert any("image-alt" in what for what in found)
+    assert any("px too wide" in what for what in found)
+    assert chinese_left(page, ("王小雨",)) == ["保存 by 王小雨"]
+
+
+def _pictures(who: str) -> Path | None:
+    folder = os.environ.get("PICTURES")
+    if not folder:
+        return None
+    path = Path(folder) / who
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def what_is_written(engine: Engine) -> tuple[str, ...]:
+    """Names, and what people wrote without a second language: these stand in English pages too."""
+    # what a language calls itself is written in that language
+    found = {"中文"}
+    with engine.connect() as connection:
+        columns = connection.execute(
+            text(
+                "select table_name, column_name from information_schema.columns where"
+                " table_schema = 'public' and data_type in ('text', 'character varying')"
+                " and column_name not like '%\\_zh' and table_name not like 'procrastinate%'"
+            )
+        ).all()
+        for table, column in columns:
+            found |= set(connection.scalars(text(f'select distinct "{column}" from "{table}"')))
+    names = {word for word in found if word and HAN.search(word) and len(word) > 1}
+    names |= {mask_name(name) for name in names}
+    return tuple(sorted(names, key=len, reverse=True))
