@@ -8,6 +8,7 @@ the form again in the other language, unvalidated. Must not know any feature.
 from __future__ import annotations
 
 from datetime import date, datetime
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from flask import Flask, Response, g, request
 
@@ -93,6 +94,16 @@ def _remember_by_cookie(response: Response) -> Response:
     return response
 
 
+def _lead_on_in_language(response: Response) -> Response:
+    """A page that only leads on to another one does so in the language that it was asked for in."""
+    wanted, place = request.args.get("lang"), urlsplit(response.location or "")
+    leads_on = request.method == "GET" and response.status_code in (302, 303)
+    if leads_on and as_language(wanted) and not place.netloc and "lang" not in parse_qs(place.query):
+        asked = "&".join(filter(None, (place.query, f"lang={wanted}")))
+        response.location = urlunsplit(place._replace(query=asked))
+    return response
+
+
 def _page_voice() -> dict[str, object]:
     voice = _Voice(language())
     return {"t": voice.t, "text": voice.text, "lang": voice.lang, "span": voice.span}
@@ -102,6 +113,7 @@ def install(app: Flask) -> None:
     """Give templates `t`, `text`, `lang` and the date filters."""
     app.before_request(_remember_for_account)
     app.after_request(_remember_by_cookie)
+    app.after_request(_lead_on_in_language)
     # for templates that are imported without context; pages get the same bound to their language
     app.jinja_env.globals.update(t=t, text=text, lang=language)
     app.context_processor(_page_voice)

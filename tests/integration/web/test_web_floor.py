@@ -26,6 +26,16 @@ def test_every_view_says_to_whom_it_is_open(app: Flask) -> None:
     assert [e for e in app.view_functions if access_of(app, e) is None] == []
 
 
+@pytest.mark.parametrize("wanted", ["en", "zh"])
+def test_a_page_that_leads_on_keeps_the_language_that_was_asked_for(
+    browser: Browser, wanted: str
+) -> None:
+    answer = browser.get(f"/calendars?lang={wanted}")
+    assert answer.status_code == 302 and answer.location == f"/sign-in?lang={wanted}"
+    assert "lang=" not in browser.get("/calendars?lang=xx").location
+    assert "lang=" not in browser.get("/calendars").location
+
+
 def test_a_post_without_token_changes_nothing(browser: Browser) -> None:
     browser.get("/sign-in")
     answer = browser.client.post("/sign-in", data={"login": "li", "password": "x"})
