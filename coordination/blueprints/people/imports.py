@@ -5,6 +5,7 @@ Looking changes nothing; every step is a button. Must not know how a file is rea
 
 from __future__ import annotations
 
+import io
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from flask import Response, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import FileStorage
 from wtforms import FileField
@@ -69,9 +70,8 @@ def template() -> ResponseReturnValue:
     """The workbook to fill in, in the language of the page."""
     require(Action.ROSTER_IMPORT)
     name = "roster-template.xlsx" if language() == "en" else "名册模板.xlsx"
-    answer = Response(workbook(language(), when.local(clock.now())), content_type=_XLSX)
-    answer.headers.set("Content-Disposition", "attachment", filename=name)
-    return answer
+    book = io.BytesIO(workbook(language(), when.local(clock.now())))
+    return send_file(book, mimetype=_XLSX, as_attachment=True, download_name=name)
 
 
 @bp.route("/import", methods=["GET", "POST"])
