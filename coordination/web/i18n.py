@@ -98,7 +98,12 @@ def _lead_on_in_language(response: Response) -> Response:
     """A page that only leads on to another one does so in the language that it was asked for in."""
     wanted, place = request.args.get("lang"), urlsplit(response.location or "")
     leads_on = request.method == "GET" and response.status_code in (302, 303)
-    if leads_on and as_language(wanted) and not place.netloc and "lang" not in parse_qs(place.query):
+    if (
+        leads_on
+        and as_language(wanted)
+        and not place.netloc
+        and "lang" not in parse_qs(place.query)
+    ):
         asked = "&".join(filter(None, (place.query, f"lang={wanted}")))
         response.location = urlunsplit(place._replace(query=asked))
     return response

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from coordination.blueprints.admin.forms import QuietForm
 from coordination.domain.communication import quiet
 from coordination.domain.oversight import audits, traces
-from coordination.domain.oversight.wording import table_word
+from coordination.domain.oversight.wording import subject_word, table_word
 from coordination.ground.actor import Role
 from coordination.ground.errors import Forbidden
 from coordination.ground.text import Text
@@ -152,5 +152,6 @@ def _words() -> dict[str, object]:
     return {
         "state_word": delivery.state_word,
         "state_tone": delivery.state_tone,
+        "subject_word": subject_word,
         "reason_word": delivery.reason_word,
     }

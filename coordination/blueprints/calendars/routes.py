@@ -5,8 +5,6 @@ Which entries a person sees is decided in `domain/agenda/queries.py`.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
 from flask import Blueprint, Response, render_template, request, url_for
@@ -18,7 +16,7 @@ from coordination.blueprints.calendars import grids
 from coordination.blueprints.calendars.grids import Shown, View
 from coordination.domain.agenda import queries
 from coordination.domain.agenda.queries import Choice, Line, Viewed
-from coordination.domain.people.family import OwnChild
+from coordination.domain.people.family import tell_apart
 from coordination.domain.people.schooldays import named_between, overrides_between
 from coordination.ground.text import Text
 from coordination.web import when
@@ -142,7 +140,7 @@ def _page(viewed: Viewed, child: int | None = None) -> str:
         names = named_between(held, shown.first, shown.last)
         choices = queries.choices_of(held, actor, today)
         term = queries.term_of(held, shown.anchor)
-    called = _called(viewed.children)
+    called = {c: name.in_(language()) for c, name in tell_apart(viewed.children).items()}
     whose = called if len(called) > 1 else {}
     kind = request.args.get("kind", "")
     if viewed.opaque:  # a cancelled booking leaves the time free
@@ -187,17 +185,6 @@ def _shown(line: Line, whose: dict[int, str], *, opaque: bool) -> Shown:
         category=entry.category,
         whose=tuple(whose[c] for c in sorted(line.child_ids) if c in whose),
     )
-
-
-def _called(children: Sequence[OwnChild]) -> dict[int, str]:
-    """What to call each child; two of one name are told apart by their class."""
-    names = Counter(c.name for c in children)
-    return {
-        c.id: f"{c.name} {c.class_name.in_(language())}"
-        if names[c.name] > 1 and c.class_name
-        else c.name
-        for c in children
-    }
 
 
 def _layout() -> str:

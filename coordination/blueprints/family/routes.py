@@ -12,7 +12,7 @@ from coordination.domain.agenda.audiences import family_audiences
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.agenda.queries import entries_between
 from coordination.domain.communication import queries
-from coordination.domain.people.family import OwnChild, children_of
+from coordination.domain.people.family import OwnChild, children_of, tell_apart
 from coordination.ground import clock
 from coordination.ground.text import Text
 from coordination.web.guards import Access, guard
@@ -58,6 +58,7 @@ def index() -> ResponseReturnValue:
         "family/index.html",
         waiting=waiting,
         children=children,
+        called=tell_apart(children),
         chosen=chosen,
         coming=[_coming(e) for e in entries],
         inbox=inbox[:NOTICES],

@@ -45,3 +45,12 @@ def table_word(name: str) -> Text:
     """The name of a table for people; one that has none yet keeps its own."""
     plain = name.replace("_", " ")
     return Text(_ZH.get(name, plain), plain)
+
+
+# what a message is about, where that is not the name of a table
+_SUBJECTS = {"session": "practice_session", "consent": "consent_request", "shift": "shift_need"}
+
+
+def subject_word(subject_type: str) -> Text:
+    """What a message is about, for people."""
+    return table_word(_SUBJECTS.get(subject_type, subject_type))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -26,6 +28,17 @@ class OwnChild:
     name: str
     class_name: Text | None
     school: Text | None
+
+
+def tell_apart(children: Sequence[OwnChild]) -> dict[int, Text]:
+    """What to call each child; two of one name are told apart by their class."""
+    names = Counter(c.name for c in children)
+    return {
+        c.id: Text(f"{c.name} {c.class_name.zh}", f"{c.name} {c.class_name.en or c.class_name.zh}")
+        if names[c.name] > 1 and c.class_name
+        else Text(c.name, c.name)
+        for c in children
+    }
 
 
 def children_of(session: Session, actor: Actor, today: date) -> list[OwnChild]:

@@ -178,7 +178,11 @@ def test_the_template_opens_as_a_workbook_and_is_taken_back(stage: Stage) -> Non
         (b"", "", "请选择一个文件"),
         (b"", "leer.csv", "文件是空的"),
         (b"PK\x03\x04 broken", "broken.zip", "文件"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0" + bytes(range(256)), "photo.png", "字符编码"),
+        (
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\1\0" + bytes(range(256)),
+            "photo.png",
+            "文字编码无法识别",
+        ),
     ],
 )
 def test_a_file_that_is_none_is_refused_with_a_reason(
