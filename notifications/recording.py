@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, literal, update
+from sqlalchemy import Connection, Engine, literal, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DBAPIError
 
@@ -40,6 +40,62 @@ def record_patiently(
         else:
             return
     log.error("attempt %s stays in doubt: its answer was not recorded", claimed.attempt.id)
+
+
+def record_many(
+    engine: Engine, answered: Sequence[tuple[Claimed, Answer]], *, now: datetime | None = None
+) -> None:
+    """Write down a batch of answers: acceptances first and alone, in one statement.
+
+    If the batch cannot be written, each answer is tried by itself: one must not spoil the others.
+    """
+    sent = [(c, a) for c, a in answered if isinstance(a, Sent)]
+    rest: list[tuple[Claimed, Answer]] = [(c, a) for c, a in answered if not isinstance(a, Sent)]
+    if sent:
+        try:
+            with engine.begin() as connection:
+                _record_acceptances(connection, sent, now or clock.now())
+        except DBAPIError as error:
+            log.warning("recording %d acceptances failed: %s", len(sent), type(error).__name__)
+            rest = [*sent, *rest]
+    for claimed, answer in rest:
+        record_patiently(engine, claimed, answer, now)
+
+
+# as an array of each column: the statement stays the same however many there are
+_ACCEPTED = text(
+    """
+    with told as (
+        select * from unnest(cast(:ids as uuid[]), cast(:provider_ids as text[]),
+            cast(:segments as smallint[])) as t (id, provider_id, segments)
+    ), taken as (
+        update delivery_attempt a
+        set state = 'accepted', provider_id = t.provider_id, segments = t.segments, settled_at = :at
+        from told t where a.id = t.id and a.state = any(:open)
+        returning a.message_id, a.provider_id, a.segments
+    )
+    update outbox_message m
+    set state = 'accepted', reason_code = null, provider_id = t.provider_id,
+        segments = t.segments, updated_at = :at
+    from taken t
+    where m.id = t.message_id and m.state in ('sending', 'unknown', 'needs_human')
+    """
+)
+
+
+def _record_acceptances(
+    connection: Connection, sent: Sequence[tuple[Claimed, Sent]], at: datetime
+) -> None:
+    connection.execute(
+        _ACCEPTED,
+        {
+            "ids": [c.attempt.id for c, _ in sent],
+            "provider_ids": [a.provider_id for _, a in sent],
+            "segments": [a.segments for _, a in sent],
+            "open": [str(state) for state in OPEN_ATTEMPT],
+            "at": at,
+        },
+    )
 
 
 def record(
@@ -153,10 +209,11 @@ def _record_refusal(
     if refused.strike:
         suppressions.strike(connection, *who, refused.code, at)
     if refused.halt:
-        _open_circuit(connection, claimed.channel, refused.reason, at)
+        open_circuit(connection, claimed.channel, refused.reason, at)
 
 
-def _open_circuit(connection: Connection, channel: str, reason: str, at: datetime) -> None:
+def open_circuit(connection: Connection, channel: str, reason: str, at: datetime) -> None:
+    """Stop a channel for a while; whoever is at the desk sees it."""
     values = {"reason": reason, "opened_at": at, "open_until": at + retry.HALT}
     connection.execute(
         postgresql.insert(DeliveryCircuit)

@@ -1,4 +1,4 @@
-"""Twilio as a channel: the only file that imports its SDK.
+"""Twilio as a channel: the only file that imports its SDK. `twilio_wire` carries the bulk.
 
 What an error code means to us stands in CODES. Must not know the outbox. Nothing here may log a
 number or a text: the SDK's own logger prints request parameters at INFO and is silenced.
@@ -19,10 +19,10 @@ from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
-from twilio.rest.api.v2010.account.message import MessageInstance
 from urllib3.exceptions import NewConnectionError
 
 from notifications import clock
+from notifications.channels.twilio_wire import Response, Wire
 from notifications.errors import ChannelMisconfigured
 from notifications.values import (
     Absent,
@@ -127,6 +127,17 @@ def _http(connections: int) -> TwilioHttpClient:
     return client
 
 
+# a field on the wire -> the SDK's argument
+_OPTIONS = {
+    "To": "to",
+    "Body": "body",
+    "MessagingServiceSid": "messaging_service_sid",
+    "From": "from_",
+    "StatusCallback": "status_callback",
+    "ValidityPeriod": "validity_period",
+}
+
+
 class TwilioSms:
     """短信 through Twilio's Messages resource."""
 
@@ -142,32 +153,72 @@ class TwilioSms:
             settings.account_sid, settings.auth_token, http_client=_http(connections)
         )
         if settings.api_base:
-            self._client.api.base_url = settings.api_base
+            self._client.api.base_url = settings.api_base.rstrip("/")
+        self._wire: Wire | None = None
 
     def send(self, attempt: Attempt) -> Answer:
-        """Create the message once. Its callback URL carries the attempt's id."""
-        options: dict[str, object] = {"body": attempt.body}
-        if self._settings.messaging_service_sid:
-            options["messaging_service_sid"] = self._settings.messaging_service_sid
-        else:
-            options["from_"] = self._settings.from_number
-        if self._settings.callback_url:
-            options["status_callback"] = f"{self._settings.callback_url.rstrip('/')}/{attempt.id}"
-        if attempt.valid_until is not None:
-            left = int((attempt.valid_until - clock.now()).total_seconds())
-            if left <= 0:
-                return Refused("too_late", "too_late", permanent=True)
-            options["validity_period"] = min(left, LONGEST_VALIDITY)
+        """Create the message once, with the SDK. Its callback URL carries the attempt's id."""
+        form = self._form(attempt)
+        if isinstance(form, Refused):
+            return form
+        options = {_OPTIONS[field]: value for field, value in form.items()}
         try:
-            message = self._client.messages.create(to=attempt.address.value, **options)
+            message = self._client.messages.create(**options)
         except TwilioRestException as error:
-            return _answer_of(error)
+            return _answer_of(error.status, error.code)
         except RequestException as error:
             return _answer_of_transport(error)
         except (TwilioException, ValueError) as error:
             # a 2xx whose body was not readable: taken, perhaps
             return Doubt(type(error).__name__)
-        return _sent(message)
+        return _sent(message.sid, message.num_segments)
+
+    async def asend(self, attempt: Attempt) -> Answer:
+        """The same request without the SDK's objects, beside many others in one event loop."""
+        form = self._form(attempt)
+        if isinstance(form, Refused):
+            return form
+        if self._wire is None:
+            self._wire = Wire(
+                f"{self._client.api.base_url}/2010-04-01/Accounts"
+                f"/{self._settings.account_sid}/Messages.json",
+                (self._settings.account_sid, self._settings.auth_token),
+                connect_seconds=CONNECT_SECONDS,
+                read_seconds=READ_SECONDS,
+            )
+        answer = await self._wire.create(form)
+        if not isinstance(answer, Response):
+            return answer
+        body = answer.body
+        if 200 <= answer.status < 300:
+            sid, segments = body.get("sid"), body.get("num_segments")
+            return _sent(sid if isinstance(sid, str) else None, str(segments or ""))
+        code = body.get("code")
+        return _answer_of(
+            answer.status, code if isinstance(code, int) else None, answer.retry_after
+        )
+
+    async def aclose(self) -> None:
+        """Close the connections of `asend`."""
+        if self._wire is not None:
+            await self._wire.close()
+            self._wire = None
+
+    def _form(self, attempt: Attempt) -> dict[str, str] | Refused:
+        """The fields of the request, by the names they have on the wire."""
+        form = {"To": attempt.address.value, "Body": attempt.body}
+        if self._settings.messaging_service_sid:
+            form["MessagingServiceSid"] = self._settings.messaging_service_sid
+        else:
+            form["From"] = self._settings.from_number
+        if self._settings.callback_url:
+            form["StatusCallback"] = f"{self._settings.callback_url.rstrip('/')}/{attempt.id}"
+        if attempt.valid_until is not None:
+            left = int((attempt.valid_until - clock.now()).total_seconds())
+            if left <= 0:
+                return Refused("too_late", "too_late", permanent=True)
+            form["ValidityPeriod"] = str(min(left, LONGEST_VALIDITY))
+        return form
 
     def find(self, attempt: Attempt, known: frozenset[str]) -> Finding:
         """Ask Twilio's list for this number: same text, created after the intent, not known yet.
@@ -216,10 +267,8 @@ class _Repeated(dict[str, str]):
         return self._lists[name]
 
 
-def _sent(message: MessageInstance) -> Answer:
-    if not message.sid:
-        return Doubt("no_sid")
-    return Sent(message.sid, _count(message.num_segments))
+def _sent(sid: str | None, segments: str | None) -> Answer:
+    return Sent(sid, _count(segments)) if sid else Doubt("no_sid")
 
 
 def _count(segments: str | None) -> int | None:
@@ -227,18 +276,19 @@ def _count(segments: str | None) -> int | None:
     return int(segments) or None if segments and segments.isdigit() else None
 
 
-def _answer_of(error: TwilioRestException) -> Answer:
-    if error.status >= 500 or error.status < 400:
-        return Doubt(f"http_{error.status}")
-    key = str(error.code or error.status)
-    meaning = CODES.get(key) or CODES.get(str(error.status))
+def _answer_of(status: int, code: int | None, retry_after: float | None = None) -> Answer:
+    if status >= 500 or status < 400:
+        return Doubt(f"http_{status}")
+    key = str(code or status)
+    meaning = CODES.get(key) or CODES.get(str(status))
     if meaning is None:
         # an unknown 4xx is a definite no that repeating will not change; 408, 425, 429 pass by
-        meaning = Code(permanent=error.status not in (408, 425, 429))
+        meaning = Code(permanent=status not in (408, 425, 429))
     return Refused(
         key,
         f"twilio_{key}",
         permanent=meaning.permanent,
+        retry_after=retry_after,
         suppress=meaning.suppress,
         strike=meaning.strike,
         halt=meaning.halt,

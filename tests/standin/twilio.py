@@ -77,6 +77,7 @@ class Request:
     method: str
     path: str
     authorization: str
+    kind: str
     fields: list[tuple[str, str]]
 
 
@@ -313,7 +314,8 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Authorization") == f"Basic {base64.b64encode(pair).decode()}"
 
     def _note(self, method: str, fields: list[tuple[str, str]]) -> None:
-        self.owner.note(Request(method, self.path, self.headers.get("Authorization", ""), fields))
+        heads = (self.headers.get(name, "") for name in ("Authorization", "Content-Type"))
+        self.owner.note(Request(method, self.path, *heads, fields))
 
     def _refuse(self, status: int, code: int, message: str) -> None:
         self._answer(
@@ -334,6 +336,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
+            if status == 429:
+                self.send_header("Retry-After", "2")
             self.end_headers()
             self.wfile.write(body)
         except (BrokenPipeError, ConnectionResetError):
