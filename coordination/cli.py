@@ -59,7 +59,7 @@ def web() -> None:
 
 
 @main.command()
-@click.option("--concurrency", default=1, show_default=True, help="Jobs at a time.")
+@click.option("--concurrency", default=64, show_default=True, help="Messages at a time.")
 def worker(concurrency: int) -> None:
     """Deliver messages until stopped; start as many as you like, on as many machines."""
     from coordination.worker import run_worker

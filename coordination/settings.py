@@ -40,6 +40,8 @@ class Settings:
     twilio_messaging_service_sid: str = ""
     twilio_from: str = ""
     twilio_api_base: str = ""
+    # texts a second that the sender may write, all workers together; 0: as fast as it goes
+    sms_rate: float = 0.0
     smtp_url: str = ""
     sms_links: str = "forbidden"
     timezone: str = "Asia/Shanghai"
@@ -95,6 +97,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         twilio_messaging_service_sid=env.get("TWILIO_MESSAGING_SERVICE_SID", ""),
         twilio_from=env.get("TWILIO_FROM", ""),
         twilio_api_base=env.get("TWILIO_API_BASE", ""),
+        sms_rate=_rate(env),
         smtp_url=env.get("SMTP_URL", ""),
         sms_links=_one_of(env, "SMS_LINKS", "forbidden", ("allowed", "forbidden")),
         timezone=env.get("TIMEZONE") or "Asia/Shanghai",
@@ -158,6 +161,20 @@ def _port(env: Mapping[str, str]) -> int:
     if not (value.isascii() and value.isdigit() and 0 < int(value) < 65536):
         raise BadSettings(f"PORT={value} is not a port. Set PORT to a number from 1 to 65535.")
     return int(value)
+
+
+def _rate(env: Mapping[str, str]) -> float:
+    value = env.get("SMS_RATE") or "0"
+    try:
+        rate = float(value)
+    except ValueError:
+        rate = -1.0
+    if not 0 <= rate <= 100_000:
+        raise BadSettings(
+            f"SMS_RATE={value} is not a number of texts a second. Set SMS_RATE to a number above 0,"
+            " or leave it out for no limit."
+        )
+    return rate
 
 
 def _refuse_unusable(made: Settings) -> None:

@@ -11,6 +11,7 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import unquote, urlsplit
@@ -33,16 +34,15 @@ from notifications import clock as delivery_clock
 from notifications import health
 from notifications.channels.base import Channel
 from notifications.channels.console import ConsoleChannel
-from notifications.dispatch import deliver_batch
 from notifications.erasure import erase_bodies
 from notifications.jobs import defer_drain, libpq_dsn, make_job_app
+from notifications.pump import CONCURRENCY, Pump
 from notifications.reconciling import reconcile
 from notifications.workers import Worker
 
 log = logging.getLogger(__name__)
 
 LEADER = 74_202
-BATCH = 100
 KEEP_BODIES_DAYS = 180
 
 
@@ -91,40 +91,38 @@ def channels_of(settings: Settings, engine: Engine) -> dict[str, Channel]:
 class Postman:
     """Delivers what is due: claims, calls, records, and settles what is in doubt."""
 
-    def __init__(self, engine: Engine, settings: Settings, channels: dict[str, Channel]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        channels: dict[str, Channel],
+        *,
+        concurrency: int = CONCURRENCY,
+        stop: threading.Event | None = None,
+    ) -> None:
         self._engine, self._channels = engine, channels
         self._resolver = Resolver(settings.zone)
         self._worker = Worker(engine)
+        self._pump = Pump(
+            engine,
+            channels,
+            self._resolver,
+            lambda: self._worker.id,
+            concurrency=concurrency,
+            rates={"sms": settings.sms_rate} if settings.sms_rate else {},
+            stop=stop,
+        )
 
     def deliver(self, ids: Sequence[int] | None = None) -> int:
-        """Send a batch, or everything that is due; how many were claimed."""
-        total, left_before = 0, -1
-        while True:
-            done = deliver_batch(
-                self._engine,
-                self._channels,
-                self._resolver,
-                self._worker.id,
-                ids=ids,
-                limit=BATCH,
-            )
-            total += done.claimed
-            if ids is not None:
-                break
-            if done.claimed == BATCH:
-                continue
-            # a batch may be short because some of it was set aside (no phone, opted out): that is
-            # no sign that nothing is left; a count that no longer falls is
-            left = health.due_count(self._engine, clock.now())
-            if left in (0, left_before):
-                break
-            left_before = left
+        """Send some messages, or everything that is due; how many were claimed."""
+        done = self._pump.run(ids=ids)
         if ids is None:
             reconcile(self._engine, self._channels, self._resolver)
-        return total
+        return done.claimed
 
     def close(self) -> None:
         """Give up the proof of life: whatever is in doubt may now be settled by others."""
+        self._pump.close()
         self._worker.close(clock.now())
 
 
@@ -289,31 +287,47 @@ def _stop_on_signals() -> threading.Event:
 # -- the worker -----------------------------------------------------------------------------------
 
 
-def run_worker(settings: Settings, concurrency: int = 1) -> None:
-    """Carry out delivery jobs until told to stop; what is in hand is finished first."""
+def run_worker(settings: Settings, concurrency: int = CONCURRENCY) -> None:
+    """Carry out delivery jobs until told to stop; what a provider is being asked is finished first."""
     configure(settings)
     engine = create_engine(settings.database_url, pool_pre_ping=True, pool_size=20)
-    postman = Postman(engine, settings, channels_of(settings, engine))
+    stop = threading.Event()
+    postman = Postman(
+        engine, settings, channels_of(settings, engine), concurrency=concurrency, stop=stop
+    )
 
     def deliver(ids: Sequence[int] | None) -> None:
         postman.deliver(ids)
 
     jobs = make_job_app(libpq_dsn(settings.database_url), deliver)
     try:
-        asyncio.run(_work(jobs, concurrency))
+        asyncio.run(_work(jobs, stop))
     finally:
         postman.close()
         engine.dispose()
 
 
-async def _work(jobs: App, concurrency: int) -> None:
+async def _work(jobs: App, stop: threading.Event) -> None:
     async with jobs.open_async():
-        await jobs.run_worker_async(
-            concurrency=concurrency,
-            install_signal_handlers=True,
-            fetch_job_polling_interval=2,
-            shutdown_graceful_timeout=30,
+        # two jobs at once: one delivers with all the concurrency there is, the other takes over
+        # what dead workers left
+        work = asyncio.create_task(
+            jobs.run_worker_async(
+                concurrency=2,
+                install_signal_handlers=False,
+                fetch_job_polling_interval=2,
+                shutdown_graceful_timeout=30,
+            )
         )
+
+        def finish() -> None:
+            stop.set()
+            work.cancel()
+
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(sign, finish)
+        with suppress(asyncio.CancelledError):
+            await work
 
 
 def drain(engine: Engine, settings: Settings) -> int:

@@ -1,7 +1,7 @@
 """What a message's state may become. Must not know the database or any provider.
 
 A final state never moves back. `unknown` is doubt: the provider may have taken the message,
-so nothing leaves `unknown` towards `queued` without proof (see `dispatch.reconcile`).
+so nothing leaves `unknown` towards `queued` without proof (see `reconciling`).
 """
 
 from __future__ import annotations

@@ -133,7 +133,8 @@ class Refused:
     """The provider certainly did not take the message.
 
     `suppress` says that the recipient must not be written to again; `strike` that the address
-    looks bad; `halt` that the whole channel is broken (our credentials).
+    looks bad; `halt` that the whole channel is broken (our credentials); `slower` that we ask too
+    often, and should after `retry_after` seconds.
     """
 
     code: str
@@ -143,6 +144,7 @@ class Refused:
     suppress: bool = False
     strike: bool = False
     halt: bool = False
+    slower: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,3 +105,19 @@ def is_dead(connection: Connection, worker_id: int) -> bool:
             {"c": LOCK_CLASS, "w": worker_id},
         ).scalar_one()
     )
+
+
+def living(engine: Engine) -> int:
+    """How many workers hold their lock now."""
+    with engine.connect() as connection:
+        return int(
+            connection.scalar(
+                text(
+                    "select count(*) from pg_locks where locktype = 'advisory' and granted"
+                    " and classid = :c and objsubid = 2"
+                    " and database = (select oid from pg_database where datname = current_database())"
+                ),
+                {"c": LOCK_CLASS},
+            )
+            or 0
+        )

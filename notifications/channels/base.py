@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from notifications.values import Answer, Attempt, Finding
 
@@ -18,4 +18,17 @@ class Channel(Protocol):
 
     def find(self, attempt: Attempt, known: frozenset[str], /) -> Finding:
         """Ask whether the provider has this attempt; `known` ids belong to other attempts."""
+        ...
+
+
+@runtime_checkable
+class AsyncChannel(Channel, Protocol):
+    """A channel that can carry many messages at once in one event loop."""
+
+    async def asend(self, attempt: Attempt) -> Answer:
+        """Like `send`; without blocking."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of what `asend` keeps open."""
         ...

@@ -53,13 +53,15 @@ class Code:
     suppress: bool = False
     strike: bool = False
     halt: bool = False
+    slower: bool = False
 
 
 CODES: Mapping[str, Code] = {
     # not taken, documented as safe to repeat
-    "20429": Code(permanent=False),
-    "14107": Code(permanent=False),
-    "21611": Code(permanent=False),
+    "429": Code(permanent=False, slower=True),
+    "20429": Code(permanent=False, slower=True),
+    "14107": Code(permanent=False, slower=True),
+    "21611": Code(permanent=False, slower=True),
     "30001": Code(permanent=False),
     # our credentials
     "20003": Code(permanent=False, halt=True),
@@ -292,6 +294,7 @@ def _answer_of(status: int, code: int | None, retry_after: float | None = None) 
         suppress=meaning.suppress,
         strike=meaning.strike,
         halt=meaning.halt,
+        slower=meaning.slower,
     )
 
 

@@ -10,7 +10,8 @@ from coordination.authz.actions import Action
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.notices import tell
 from coordination.settings import load
-from coordination.worker import BATCH, drain
+from coordination.worker import drain
+from notifications.pump import CONCURRENCY
 from tests.build.outing import Outing, outing
 
 
@@ -37,17 +38,17 @@ def states(stage: Outing) -> Counter[str]:
 
 def test_a_batch_with_somebody_without_a_phone_is_not_the_last_one(fresh_url: str) -> None:
     with outing(fresh_url) as stage:
-        write(stage, BATCH + 20, "guardian", "volunteer")  # the volunteer has no phone
+        write(stage, CONCURRENCY + 20, "guardian", "volunteer")  # the volunteer has no phone
         drain(stage.engine, load({"DATABASE_URL": stage.url}))
-        assert states(stage) == {"accepted": BATCH + 20, "suppressed": BATCH + 20}
+        assert states(stage) == {"accepted": CONCURRENCY + 20, "suppressed": CONCURRENCY + 20}
 
 
 def test_a_whole_batch_without_a_phone_is_not_the_last_one_either(fresh_url: str) -> None:
     with outing(fresh_url) as stage:
-        write(stage, BATCH + 20, "volunteer")
+        write(stage, CONCURRENCY + 20, "volunteer")
         write(stage, 5, "guardian")
         drain(stage.engine, load({"DATABASE_URL": stage.url}))
-        assert states(stage) == {"accepted": 5, "suppressed": BATCH + 20}
+        assert states(stage) == {"accepted": 5, "suppressed": CONCURRENCY + 20}
 
 
 def test_a_halted_channel_ends_the_round(fresh_url: str) -> None:

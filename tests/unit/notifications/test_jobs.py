@@ -11,7 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from notifications import jobs, outbox
-from notifications.dispatch import deliver_batch
+from notifications.pump import deliver_batch
 from notifications.workers import Worker
 from tests.unit.notifications.making import Phones, Provider, make_outgoing, put, states_of
 

@@ -15,8 +15,8 @@ from sqlalchemy.orm import Session
 from notifications import clock, erasure, outbox
 from notifications.broadcast import expand
 from notifications.channels.console import ConsoleChannel
-from notifications.dispatch import deliver_batch
 from notifications.models import OutboxMessage, SimulatedMessage
+from notifications.pump import deliver_batch
 from notifications.values import Broadcast
 from notifications.workers import Worker
 from tests.unit.notifications.making import (

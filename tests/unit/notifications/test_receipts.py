@@ -12,8 +12,11 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from notifications import clock, outbox
-from notifications.dispatch import claim, deliver_batch, reconcile, record
+from notifications.claiming import claim
+from notifications.pump import deliver_batch
 from notifications.receipts import apply_status
+from notifications.reconciling import reconcile
+from notifications.recording import record
 from notifications.retry import CHECKS
 from notifications.values import Claimed, Doubt, Sent
 from notifications.workers import Worker

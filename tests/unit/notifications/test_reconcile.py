@@ -13,7 +13,9 @@ import pytest
 from sqlalchemy import Engine
 
 from notifications import clock
-from notifications.dispatch import claim, deliver_batch, reconcile
+from notifications.claiming import claim
+from notifications.pump import deliver_batch
+from notifications.reconciling import reconcile
 from notifications.retry import CHECKS
 from notifications.values import Answer, Attempt, Doubt, Skip
 from notifications.workers import Worker
@@ -181,7 +183,7 @@ PROCESS = """
 import sys, time
 from sqlalchemy import create_engine
 from tests.unit.notifications.making import Phones
-from notifications.dispatch import claim
+from notifications.claiming import claim
 from notifications.workers import Worker
 engine = create_engine(sys.argv[1])
 worker = Worker(engine)

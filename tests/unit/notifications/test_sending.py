@@ -10,10 +10,11 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from notifications import clock, dispatch, outbox, suppressions
-from notifications.dispatch import claim, deliver_batch
+from notifications import clock, outbox, pump, suppressions
+from notifications.claiming import claim
 from notifications.errors import WorkerNotAlive
 from notifications.models import DeliveryAttempt
+from notifications.pump import deliver_batch
 from notifications.values import Answer, Attempt, Doubt, Refused, Skip
 from notifications.workers import Worker
 from tests.unit.notifications.making import (
@@ -212,9 +213,7 @@ def _race(engine: Engine, phones: Phones, provider: Provider, workers: int) -> N
     def work() -> None:
         with Worker(engine) as worker:
             start.wait()
-            while deliver_batch(
-                engine, {"sms": provider}, phones, worker.id, limit=7, threads=2
-            ).claimed:
+            while deliver_batch(engine, {"sms": provider}, phones, worker.id, limit=7).claimed:
                 pass
 
     threads = [threading.Thread(target=work) for _ in range(workers)]
@@ -301,7 +300,7 @@ def test_an_old_claim_is_put_back_instead_of_sent(
 ) -> None:
     [message_id] = put(engine, make_outgoing())
     provider = Provider()
-    monkeypatch.setattr(dispatch, "STALE_SECONDS", -1.0)
+    monkeypatch.setattr(pump, "STALE_SECONDS", -1.0)
     deliver_batch(engine, {"sms": provider}, phones, worker.id)
     message = message_of(engine, message_id)
     assert (message.state, message.reason_code) == ("queued", "stale_claim")

@@ -1,72 +1,37 @@
-"""Claim, send, record, reconcile: the protocol that neither loses a message nor repeats one.
+"""Claiming: the first step of the protocol that neither loses a message nor repeats one.
 
-1. Claim: rows are locked, everything that may have changed is checked again, an attempt with its
-   id is written, commit.  2. Send: no transaction is open while the provider is asked.
-3. Record: acceptance first and alone.  4. Doubt becomes `unknown` and is never sent again until
-   the provider, or a receipt, has answered and the sender is proven dead.
+1. Claim (here): rows are locked, everything that may have changed is checked again, an attempt with
+   its id is written, commit.  2. Send (`pump`): no transaction is open while the provider is asked.
+3. Record (`recording`): acceptance first and alone.  4. Doubt becomes `unknown` and is never sent
+   again until the provider, or a receipt, has answered and the sender is proven dead (`reconciling`).
 
 Must not know any provider, nor where addresses live: the application's `Resolver` tells them.
 """
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, Row, Select, select, text, update
 
 from notifications import clock, retry, suppressions
-from notifications.channels.base import Channel
 from notifications.models import DeliveryCircuit, OutboxMessage
-from notifications.reconciling import Reconciled, reconcile
-from notifications.recording import record, record_patiently
 from notifications.resolving import Resolver, pending
 from notifications.states import WAITING, State
-from notifications.values import (
-    Address,
-    Answer,
-    Attempt,
-    Claimed,
-    Doubt,
-    Refused,
-    Sent,
-    Skip,
-    mask,
-)
+from notifications.values import Address, Attempt, Claimed, Skip, mask
 from notifications.workers import refuse_dead_worker
-
-__all__ = [
-    "Claimed",
-    "Delivered",
-    "Reconciled",
-    "Resolver",
-    "claim",
-    "deliver_batch",
-    "reconcile",
-    "record",
-]
-
-log = logging.getLogger(__name__)
-
-THREADS = 16
-# a process that was stopped, or a long queue of slow calls, must not send on an old decision: the
-# re-check of the claim is worth this long, and the first question about doubt comes later still
-STALE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Delivered:
-    """What one batch came to."""
+class Batch:
+    """What was claimed, and how many messages were looked at for it."""
 
-    claimed: int
-    accepted: int
-    refused: int
-    unknown: int
+    claimed: list[Claimed]
+    seen: int
 
 
 def claim(
@@ -80,38 +45,64 @@ def claim(
     now: datetime | None = None,
 ) -> list[Claimed]:
     """Take up to `limit` due messages for this worker and commit the intent to send them."""
+    return take(
+        engine, worker_id, limit, resolver=resolver, routes=routes, ids=ids, now=now
+    ).claimed
+
+
+def take(
+    engine: Engine,
+    worker_id: int,
+    limit: int,
+    *,
+    resolver: Resolver,
+    routes: Collection[str],
+    fallbacks: Mapping[str, str] = MappingProxyType({}),
+    ids: Sequence[int] | None = None,
+    now: datetime | None = None,
+) -> Batch:
+    """Claim, and say how many were looked at.
+
+    A message of a halted channel goes by its fallback, if that is not halted too. Only what was
+    certainly not taken by the first ever waits here, so nobody is told twice.
+    """
     at = now or clock.now()
     with engine.begin() as connection:
         refuse_dead_worker(connection, worker_id)
-        rows = connection.execute(_due(connection, at, limit, routes, ids)).all()
+        by = _ways(connection, at, routes, fallbacks)
+        rows = connection.execute(_due(at, limit, by.keys(), ids)).all()
         answers = _checked(connection, resolver, rows, at)
         claimed: list[Claimed] = []
         for row in rows:
             answer = answers[row.id]
             if isinstance(answer, Address):
-                claimed.append(_intended(row, answer, at))
+                claimed.append(_intended(row, by[row.channel], answer, at))
             else:
                 _set_aside(connection, row.id, answer, at)
         _write_intents(connection, worker_id, claimed, at)
-    return claimed
+    return Batch(claimed, len(rows))
 
 
-def _due(
-    connection: Connection,
-    at: datetime,
-    limit: int,
-    routes: Collection[str],
-    ids: Sequence[int] | None,
-) -> Select[tuple[object, ...]]:
+def _ways(
+    connection: Connection, at: datetime, routes: Collection[str], fallbacks: Mapping[str, str]
+) -> dict[str, str]:
+    """Route -> the channel that serves it now; a halted one without fallback is left out."""
     halted = set(
         connection.scalars(select(DeliveryCircuit.channel).where(DeliveryCircuit.open_until > at))
     )
+    ways = {route: fallbacks.get(route) if route in halted else route for route in routes}
+    return {r: way for r, way in ways.items() if way in routes and way not in halted and way}
+
+
+def _due(
+    at: datetime, limit: int, routes: Collection[str], ids: Sequence[int] | None
+) -> Select[tuple[object, ...]]:
     query = (
         select(OutboxMessage.__table__)
         .where(
             OutboxMessage.state.in_(WAITING),
             OutboxMessage.next_at <= at,
-            OutboxMessage.channel.in_(set(routes) - halted),
+            OutboxMessage.channel.in_(routes),
         )
         .order_by(OutboxMessage.priority, OutboxMessage.next_at, OutboxMessage.id)
         .limit(limit)
@@ -148,7 +139,9 @@ def _checked(
     return answers
 
 
-def _intended(row: Row[tuple[object, ...]], address: Address, at: datetime) -> Claimed:
+def _intended(
+    row: Row[tuple[object, ...]], channel: str, address: Address, at: datetime
+) -> Claimed:
     attempt = Attempt(
         id=uuid4(),
         message_id=row.id,
@@ -165,7 +158,7 @@ def _intended(row: Row[tuple[object, ...]], address: Address, at: datetime) -> C
         intent_at=at,
         valid_until=row.valid_until,
     )
-    return Claimed(row.channel, attempt, row.tries + 1)
+    return Claimed(channel, attempt, row.tries + 1)
 
 
 def _set_aside(connection: Connection, message_id: int, answer: Skip | State, at: datetime) -> None:
@@ -221,50 +214,3 @@ def _write_intents(
             "check": at + retry.CHECKS[0],
         },
     )
-
-
-def deliver_batch(
-    engine: Engine,
-    channels: Mapping[str, Channel],
-    resolver: Resolver,
-    worker_id: int,
-    *,
-    ids: Sequence[int] | None = None,
-    limit: int = 100,
-    threads: int = THREADS,
-    now: datetime | None = None,
-) -> Delivered:
-    """Claim a batch, call the channels concurrently with no transaction open, record each."""
-    claimed = claim(
-        engine,
-        worker_id,
-        limit,
-        resolver=resolver,
-        routes=channels.keys(),
-        ids=ids,
-        now=now,
-    )
-    deadline = time.monotonic() + STALE_SECONDS
-    counts = {Sent: 0, Refused: 0, Doubt: 0}
-    if claimed:
-        with ThreadPoolExecutor(min(threads, len(claimed)), "send") as pool:
-            calls = {
-                pool.submit(_call, channels[c.channel], c.attempt, deadline): c for c in claimed
-            }
-            for call in as_completed(calls):
-                answer = call.result()
-                counts[type(answer)] += 1
-                record_patiently(engine, calls[call], answer, now)
-    return Delivered(len(claimed), counts[Sent], counts[Refused], counts[Doubt])
-
-
-def _call(channel: Channel, attempt: Attempt, deadline: float) -> Answer:
-    if time.monotonic() > deadline:
-        # nothing was sent, so this is a definite no and not doubt
-        return Refused("stale_claim", "stale_claim", permanent=False)
-    try:
-        return channel.send(attempt)
-    except Exception as error:  # noqa: BLE001 - the provider boundary: anything is doubt
-        # the text of an error may hold the address or the body
-        log.error("channel %s raised %s", channel.name, type(error).__name__)
-        return Doubt(type(error).__name__)

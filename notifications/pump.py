@@ -1,0 +1,295 @@
+"""Carries claimed messages to the channels, many at a time, and writes down what came of it.
+
+One event loop sends; two threads beside it claim the next batch and record the last answers, so no
+connection to the database is held while a provider is asked. No more is claimed than can be sent in
+about a second: what is withdrawn stops within two. Must not know any provider.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from notifications import clock
+from notifications.channels.base import AsyncChannel, Channel
+from notifications.claiming import Batch, take
+from notifications.lanes import Lane
+from notifications.recording import open_circuit, record_many
+from notifications.resolving import Resolver
+from notifications.values import Answer, Claimed, Doubt, Refused, Sent
+from notifications.workers import living
+
+log = logging.getLogger(__name__)
+
+CONCURRENCY = 64
+LARGEST_CLAIM = 500
+# answers wait this long for others, so that one statement writes many
+RECORD_SECONDS = 0.05
+RECORD_AT_ONCE = 200
+# a process that was stopped, or a long queue of slow calls, must not send on an old decision: the
+# re-check of the claim is worth this long, and the first question about doubt comes later still
+STALE_SECONDS = 60.0
+# how often the share of a common rate is looked at again
+SHARE_SECONDS = 5.0
+# how soon a worker that waits for its provider notices that it shall stop
+LOOK_UP_SECONDS = 0.5
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What a run came to. `seen` counts also what was set aside when it was looked at."""
+
+    seen: int = 0
+    claimed: int = 0
+    accepted: int = 0
+    refused: int = 0
+    unknown: int = 0
+
+
+class Pump:
+    """Owns the event loop of one worker. `run` is for one thread at a time; others wait."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        channels: Mapping[str, Channel],
+        resolver: Resolver,
+        worker_id: Callable[[], int],
+        *,
+        concurrency: int = CONCURRENCY,
+        rates: Mapping[str, float] | None = None,
+        fallbacks: Mapping[str, str] | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._engine, self._channels, self._resolver = engine, channels, resolver
+        self._worker_id, self._concurrency = worker_id, concurrency
+        self._rates, self._fallbacks = dict(rates or {}), dict(fallbacks or {})
+        self._stop = stop or threading.Event()
+        self._lanes = {
+            route: Lane(route, concurrency, self._rates.get(route)) for route in channels
+        }
+        self._asend = {r: c.asend for r, c in channels.items() if isinstance(c, AsyncChannel)}
+        self._threads = ThreadPoolExecutor(concurrency, "send")
+        self._runner = asyncio.Runner()
+        self._one_at_a_time = threading.Lock()
+        self._share_until = 0.0
+
+    def run(
+        self,
+        *,
+        ids: Sequence[int] | None = None,
+        limit: int | None = None,
+        now: datetime | None = None,
+    ) -> Delivered:
+        """Deliver what is due until nothing is left; with `limit`, one batch of so many at most."""
+        with self._one_at_a_time:
+            return self._runner.run(_Run(self, ids, limit, now).deliver())
+
+    def close(self) -> None:
+        """Let go of the connections to the providers."""
+        with self._one_at_a_time:
+            for channel in self._channels.values():
+                if isinstance(channel, AsyncChannel):
+                    self._runner.run(channel.aclose())
+            self._runner.close()
+            self._threads.shutdown()
+
+    def _take(self, limit: int, ids: Sequence[int] | None, now: datetime | None) -> Batch:
+        return take(
+            self._engine,
+            self._worker_id(),
+            limit,
+            resolver=self._resolver,
+            routes=self._channels.keys(),
+            fallbacks=self._fallbacks,
+            ids=ids,
+            now=now,
+        )
+
+    def _share_rates(self, at: float) -> None:
+        """A rate belongs to the sender, not to a process: every living worker has its part."""
+        if self._rates and at >= self._share_until:
+            workers = living(self._engine)
+            for route, rate in self._rates.items():
+                self._lanes[route].pace(rate / max(workers, 1))
+            self._share_until = at + SHARE_SECONDS
+
+
+class _Run:
+    """One run of a pump: lives in its event loop, dies when everything in hand is recorded."""
+
+    def __init__(
+        self, pump: Pump, ids: Sequence[int] | None, limit: int | None, now: datetime | None
+    ) -> None:
+        self.pump, self.ids, self.limit, self.now = pump, ids, limit, now
+        self.done = Delivered()
+        self.answers: list[tuple[Claimed, Answer]] = []
+        self.open = 0
+        self.changed = asyncio.Event()
+        self.full = asyncio.Event()
+        self.claiming, self.low = True, 0
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.per_second = float(pump._concurrency)
+
+    async def deliver(self) -> Delivered:
+        recorder = asyncio.create_task(self._record())
+        try:
+            await self._claim()
+        finally:
+            self.claiming = False
+            if self.pump._stop.is_set():
+                self._give_back()
+            self.full.set()
+            await recorder
+        return self.done
+
+    # -- claiming -------------------------------------------------------------------------------
+
+    async def _claim(self) -> None:
+        loop, pump = asyncio.get_running_loop(), self.pump
+        while not pump._stop.is_set():
+            size = self.limit or self._size()
+            await asyncio.to_thread(pump._share_rates, loop.time())
+            batch = await asyncio.to_thread(pump._take, size, self.ids, self.now)
+            self.done.seen += batch.seen
+            self.done.claimed += len(batch.claimed)
+            self.open += len(batch.claimed)
+            deadline = loop.time() + STALE_SECONDS
+            for claimed in batch.claimed:
+                lane = pump._lanes[claimed.channel]
+                # its circuit was closed when this was claimed
+                lane.halted = False
+                lane.waiting.append((claimed, deadline))
+            for lane in pump._lanes.values():
+                self._fill(lane)
+            if batch.seen == 0 or self.limit is not None:
+                return
+            self.low = size // 2
+            while self._waiting() > self.low and not pump._stop.is_set():
+                self.changed.clear()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.changed.wait(), LOOK_UP_SECONDS)
+
+    def _give_back(self) -> None:
+        """Nothing of what still waits was sent: a definite no, at once."""
+        for lane in self.pump._lanes.values():
+            while lane.waiting:
+                claimed, _ = lane.waiting.popleft()
+                no = Refused("worker_stopped", "worker_stopped", permanent=False)
+                self.answers.append((claimed, no))
+
+    def _size(self) -> int:
+        """As many as a second takes."""
+        fastest = min((lane.per_second for lane in self.pump._lanes.values()), default=0.0)
+        return int(max(1.0, min(self.per_second, fastest, LARGEST_CLAIM)))
+
+    def _waiting(self) -> int:
+        return sum(len(lane.waiting) for lane in self.pump._lanes.values())
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def _fill(self, lane: Lane) -> None:
+        """Start as many calls as the lane has room for."""
+        loop = asyncio.get_running_loop()
+        while lane.waiting:
+            wait = lane.wait(loop.time())
+            if wait is None:
+                return
+            if wait > 0:
+                if lane.alarm is None:
+                    lane.alarm = loop.call_later(wait, self._ring, lane)
+                return
+            claimed, deadline = lane.waiting.popleft()
+            lane.start(loop.time())
+            task = loop.create_task(self._send(lane, claimed, deadline))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    def _ring(self, lane: Lane) -> None:
+        lane.alarm = None
+        self._fill(lane)
+
+    async def _send(self, lane: Lane, claimed: Claimed, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        if lane.halted or loop.time() > deadline:
+            # nothing was sent, so this is a definite no and not doubt
+            reason = "channel_halted" if lane.halted else "stale_claim"
+            answer: Answer = Refused(reason, reason, permanent=False)
+        else:
+            answer = await self._call(claimed)
+            if lane.heard(answer, loop.time()):
+                await asyncio.to_thread(self._halt, lane)
+        lane.end()
+        self.answers.append((claimed, answer))
+        self._fill(lane)
+        if len(self.answers) >= RECORD_AT_ONCE or not self.claiming:
+            self.full.set()
+        if self._waiting() <= self.low:
+            self.changed.set()
+
+    async def _call(self, claimed: Claimed) -> Answer:
+        channel = self.pump._channels[claimed.channel]
+        asend = self.pump._asend.get(claimed.channel)
+        try:
+            if asend is not None:
+                return await asend(claimed.attempt)
+            return await asyncio.get_running_loop().run_in_executor(
+                self.pump._threads, channel.send, claimed.attempt
+            )
+        except Exception as error:  # noqa: BLE001 - the provider boundary: anything is doubt
+            # the text of an error may hold the address or the body
+            log.error("channel %s raised %s", channel.name, type(error).__name__)
+            return Doubt(type(error).__name__)
+
+    def _halt(self, lane: Lane) -> None:
+        with self.pump._engine.begin() as connection:
+            open_circuit(connection, lane.route, "provider_failing", self.now or clock.now())
+
+    # -- recording ------------------------------------------------------------------------------
+
+    async def _record(self) -> None:
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+        while self.claiming or self.open:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.full.wait(), RECORD_SECONDS)
+            self.full.clear()
+            taken, self.answers = self.answers, []
+            if not taken:
+                continue
+            await asyncio.to_thread(record_many, self.pump._engine, taken, now=self.now)
+            self.open -= len(taken)
+            at = loop.time()
+            self.per_second += 0.3 * (len(taken) / max(at - last, 1e-3) - self.per_second)
+            last = at
+            for _, answer in taken:
+                self.done.accepted += isinstance(answer, Sent)
+                self.done.refused += isinstance(answer, Refused)
+                self.done.unknown += isinstance(answer, Doubt)
+            self.changed.set()
+
+
+def deliver_batch(
+    engine: Engine,
+    channels: Mapping[str, Channel],
+    resolver: Resolver,
+    worker_id: int,
+    *,
+    ids: Sequence[int] | None = None,
+    limit: int = 100,
+    now: datetime | None = None,
+) -> Delivered:
+    """One batch with a pump of its own."""
+    pump = Pump(engine, channels, resolver, lambda: worker_id, concurrency=16)
+    try:
+        return pump.run(ids=ids, limit=limit, now=now)
+    finally:
+        pump.close()
