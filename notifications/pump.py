@@ -81,6 +81,8 @@ class Pump:
         self._runner = asyncio.Runner()
         self._one_at_a_time = threading.Lock()
         self._share_until = 0.0
+        # a guess until something has been sent
+        self._per_second = 4.0 * concurrency
 
     def run(
         self,
@@ -137,7 +139,6 @@ class _Run:
         self.full = asyncio.Event()
         self.claiming, self.low = True, 0
         self.tasks: set[asyncio.Task[None]] = set()
-        self.per_second = float(pump._concurrency)
 
     async def deliver(self) -> Delivered:
         recorder = asyncio.create_task(self._record())
@@ -189,7 +190,7 @@ class _Run:
     def _size(self) -> int:
         """As many as a second takes."""
         fastest = min((lane.per_second for lane in self.pump._lanes.values()), default=0.0)
-        return int(max(1.0, min(self.per_second, fastest, LARGEST_CLAIM)))
+        return int(max(1.0, min(self.pump._per_second, fastest, LARGEST_CLAIM)))
 
     def _waiting(self) -> int:
         return sum(len(lane.waiting) for lane in self.pump._lanes.values())
@@ -268,7 +269,8 @@ class _Run:
             await asyncio.to_thread(record_many, self.pump._engine, taken, now=self.now)
             self.open -= len(taken)
             at = loop.time()
-            self.per_second += 0.3 * (len(taken) / max(at - last, 1e-3) - self.per_second)
+            speed = len(taken) / max(at - last, 1e-3)
+            self.pump._per_second += 0.3 * (speed - self.pump._per_second)
             last = at
             for _, answer in taken:
                 self.done.accepted += isinstance(answer, Sent)

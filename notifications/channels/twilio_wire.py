@@ -11,8 +11,11 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from yarl import URL
 
 from notifications.values import Doubt, Refused
 
@@ -37,19 +40,24 @@ class Wire:
         connect_seconds: float,
         read_seconds: float,
     ) -> None:
-        self._url = url
+        self._url = URL(url)
         self._session = aiohttp.ClientSession(
             headers={
                 "Accept": "application/json",
                 "Authorization": aiohttp.encode_basic_auth(*account),
+                "Content-Type": "application/x-www-form-urlencoded",
             },
+            cookie_jar=aiohttp.DummyCookieJar(),
             # how many at once is the caller's decision
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=15),
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=connect_seconds, sock_read=read_seconds
             ),
-            trust_env=True,
         )
+        # asked once: `trust_env` would read the environment and ~/.netrc for every message
+        host = urlsplit(url)
+        through = "" if proxy_bypass(host.hostname or "") else getproxies().get(host.scheme, "")
+        self._proxy = through or None
 
     async def create(self, form: Mapping[str, str]) -> Response | Refused | Doubt:
         """Post one message; what was answered, or why nothing was.
@@ -58,7 +66,9 @@ class Wire:
         """
         try:
             # a redirect would be a second request with the same message
-            async with self._session.post(self._url, data=form, allow_redirects=False) as response:
+            async with self._session.post(
+                self._url, data=_encoded(form), proxy=self._proxy, allow_redirects=False
+            ) as response:
                 body = await response.read()
                 status, wait = response.status, response.headers.get("Retry-After", "")
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError) as error:
@@ -72,6 +82,11 @@ class Wire:
         await self._session.close()
         # TLS connections finish closing in the loop
         await asyncio.sleep(0)
+
+
+def _encoded(form: Mapping[str, str]) -> bytes:
+    # a query string is a form; yarl writes it in C, ten times as fast for Chinese as urllib does
+    return URL.build(query=dict(form)).raw_query_string.encode()
 
 
 def _object(body: bytes) -> Mapping[str, object]:
