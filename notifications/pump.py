@@ -79,7 +79,8 @@ class Pump:
         self._asend = {r: c.asend for r, c in channels.items() if isinstance(c, AsyncChannel)}
         self._threads = ThreadPoolExecutor(concurrency, "send")
         self._runner = asyncio.Runner()
-        self._one_at_a_time = threading.Lock()
+        # the loop has a thread of its own: whoever calls may be in a loop already. One run at a time
+        self._thread = ThreadPoolExecutor(1, "pump")
         self._share_until = 0.0
         # a guess until something has been sent
         self._per_second = 4.0 * concurrency
@@ -92,17 +93,22 @@ class Pump:
         now: datetime | None = None,
     ) -> Delivered:
         """Deliver what is due until nothing is left; with `limit`, one batch of so many at most."""
-        with self._one_at_a_time:
-            return self._runner.run(_Run(self, ids, limit, now).deliver())
+        return self._thread.submit(self._run, ids, limit, now).result()
+
+    def _run(self, ids: Sequence[int] | None, limit: int | None, now: datetime | None) -> Delivered:
+        return self._runner.run(_Run(self, ids, limit, now).deliver())
 
     def close(self) -> None:
         """Let go of the connections to the providers."""
-        with self._one_at_a_time:
-            for channel in self._channels.values():
-                if isinstance(channel, AsyncChannel):
-                    self._runner.run(channel.aclose())
-            self._runner.close()
-            self._threads.shutdown()
+        self._thread.submit(self._close).result()
+        self._thread.shutdown()
+        self._threads.shutdown()
+
+    def _close(self) -> None:
+        for channel in self._channels.values():
+            if isinstance(channel, AsyncChannel):
+                self._runner.run(channel.aclose())
+        self._runner.close()
 
     def _take(self, limit: int, ids: Sequence[int] | None, now: datetime | None) -> Batch:
         return take(
