@@ -53,11 +53,12 @@ def busy_times(
     ends_at: datetime,
     zone: str = DISTRICT,
     limits: Limits = LIMITS,
+    ours: str = "",
 ) -> tuple[Span, ...]:
     """The busy spans that touch [starts_at, ends_at), in UTC, sorted, each once.
 
     Whole days and floating times stand on the wall clock of `zone`. Cancelled and transparent
-    entries are not busy.
+    entries are not busy, nor are those whose UID ends in `ours`: they came from here.
     """
     unfolded = unfold(content, limits)
     question = {
@@ -65,6 +66,7 @@ def busy_times(
         "ends_at": instant(ends_at).timestamp(),
         "zone": zone_named(zone).key,
         "limits": asdict(limits),
+        "ours": ours,
     }
     answer = _ask_child(json.dumps(question).encode() + b"\n" + unfolded, limits)
     return tuple(

@@ -38,6 +38,7 @@ class Question:
     ends_at: datetime
     zone: ZoneInfo
     most_spans: int
+    ours: str
 
 
 def main() -> int:
@@ -49,6 +50,7 @@ def main() -> int:
         ends_at=datetime.fromtimestamp(asked["ends_at"], UTC),
         zone=zone_named(asked["zone"]),
         most_spans=asked["limits"]["spans"],
+        ours=asked["ours"],
     )
     answer: dict[str, object]
     try:
@@ -95,7 +97,9 @@ def _spans(text: str, question: Question) -> list[tuple[datetime, datetime]]:
         for number, component in enumerate(root.walk()):
             if component.name == "VEVENT":
                 _refuse_unread(component)
-                series[str(component.get("UID", f"without UID {number}"))].append(component)
+                uid = str(component.get("UID", f"without UID {number}"))
+                if not (question.ours and uid.endswith(question.ours)):
+                    series[uid].append(component)
             elif component.name == "VFREEBUSY":
                 _refuse_unread(component)
                 _collect(found, component, _reported(component), floating, question)

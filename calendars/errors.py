@@ -40,3 +40,19 @@ class RefusedCalendar(CalendarError):
         super().__init__(f"{component}: {reason}")
         self.component = component
         self.reason = reason
+
+
+class RefusedAddress(CalendarError):
+    """An address that is never asked: not https, not public, or with a password in it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class FailedFetch(CalendarError):
+    """A public address that did not give a file within the limits."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason

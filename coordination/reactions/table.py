@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from coordination.domain.agenda.events import FeedChanged, FeedOpened, FeedRevoked
+from coordination.domain.agenda.events import (
+    BusySourceAdded,
+    BusySourceFailed,
+    BusySourceRead,
+    BusySourceRemoved,
+    FeedChanged,
+    FeedOpened,
+    FeedRevoked,
+)
 from coordination.domain.bookings.events import (
     BookingCancelledByPartner,
     BookingConfirmed,
@@ -74,6 +82,10 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
 SILENT: dict[type[Event], str] = {
     AttendanceTaken: "the roll is on the session's page; absent children are called, not texted",
     SessionPublished: "teachers find it in their list; a text per session would be noise",
+    BusySourceAdded: "the owner did it; the audit line is enough",
+    BusySourceFailed: "it stands on the owner's page and among what waits for the owner",
+    BusySourceRead: "the free times follow by themselves",
+    BusySourceRemoved: "the owner did it; the audit line is enough",
     FeedChanged: "the owner did it; the audit line is enough",
     FeedOpened: "the owner sees the address on the same page; the audit line is enough",
     FeedRevoked: "the owner did it; the audit line is enough",

@@ -26,3 +26,31 @@ class FeedRevoked(Event):
     """A secret address was closed."""
 
     token_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusySourceAdded(Event):
+    """A partner gave a calendar of its own."""
+
+    source_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusySourceRemoved(Event):
+    """A partner took it back."""
+
+    source_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusySourceRead(Event):
+    """New busy times were read."""
+
+    source_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class BusySourceFailed(Event):
+    """It could not be read several times running."""
+
+    source_id: int

@@ -94,6 +94,54 @@ class FeedVersion(Base):
     changed_at: Mapped[datetime]
 
 
+class BusySource(Row, Base):
+    """外部日历: a partner's own calendar of a resource, uploaded once or read by its address."""
+
+    __tablename__ = "busy_source"
+    resource_id: Mapped[int] = mapped_column(
+        ForeignKey("resource.id", ondelete="CASCADE"), index=True
+    )
+    owner_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    name: Mapped[str]
+    # null for a file that was uploaded; an address may hold a secret of the partner's
+    address_enc: Mapped[bytes | None] = mapped_column(LargeBinary)
+    etag: Mapped[str] = mapped_column(server_default="")
+    modified: Mapped[str] = mapped_column(server_default="")
+    next_at: Mapped[datetime | None]
+    tried_at: Mapped[datetime | None]
+    read_at: Mapped[datetime | None]
+    failures: Mapped[int] = mapped_column(server_default="0")
+    # why it could not be read: the part of the file, if it was the file, and the reason
+    failed_part: Mapped[str | None]
+    failed_reason: Mapped[str | None]
+
+    __scope__ = {"owner": "owner_id"}
+    __table_args__ = (
+        Index(
+            "ix_busy_source_next_at",
+            "next_at",
+            postgresql_where=text("address_enc is not null"),
+        ),
+    )
+
+
+class BusySpan(Base):
+    """忙碌时段: when a partner's own calendar says that a resource is taken."""
+
+    __tablename__ = "busy_span"
+    source_id: Mapped[int] = mapped_column(
+        ForeignKey("busy_source.id", ondelete="CASCADE"), primary_key=True
+    )
+    starts_at: Mapped[datetime] = mapped_column(primary_key=True)
+    ends_at: Mapped[datetime]
+    resource_id: Mapped[int]
+
+    __table_args__ = (
+        Index("ix_busy_span_resource", "resource_id", "starts_at"),
+        CheckConstraint("ends_at > starts_at", name="span"),
+    )
+
+
 class FeedToken(Row, Base):
     """日历订阅: a secret address of one feed; only its hash is kept."""
 
