@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from urllib.parse import unquote, urlsplit
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -21,6 +22,7 @@ from procrastinate import App
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.orm import Session
 
+from calendars.fetch import Network
 from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM
 from coordination.domain.people.roster import batches
@@ -44,6 +46,7 @@ log = logging.getLogger(__name__)
 
 LEADER = 74_202
 KEEP_BODIES_DAYS = 180
+READING_SECONDS = 50
 
 
 def configure(settings: Settings) -> None:
@@ -136,6 +139,8 @@ class Beat:
     engine: Engine
     jobs: App
     now: datetime
+    # what of the internet may be asked; None is what is safe
+    network: Network | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +215,21 @@ def tidy_calendars(beat: Beat) -> None:
         close_idle(uow)
 
 
+def read_partner_calendars(beat: Beat) -> None:
+    """Read the partners' own calendars that are due, a few at a time."""
+    from coordination.domain.agenda import busy
+
+    until = monotonic() + READING_SECONDS
+    while monotonic() < until:
+        with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+            due = busy.claim_due(uow)
+        if due is None:
+            return
+        reading = busy.read(due, clock.now(), reminders.zone(), beat.network)
+        with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+            busy.keep(uow, source_id=due.source_id, reading=reading)
+
+
 def heartbeat(beat: Beat) -> None:
     """Let `/readyz` see that the clock goes."""
     with Session(beat.engine) as session, session.begin():
@@ -225,6 +245,7 @@ TICKS = (
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("forget expired sign-ins", 3600, forget_expired),
     Tick("tidy calendars", 3600, tidy_calendars),
+    Tick("read partners' calendars", 5, read_partner_calendars),
 )
 
 

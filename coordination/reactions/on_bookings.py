@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 
 from coordination.domain.agenda import services as agenda
 from coordination.domain.bookings.events import (
@@ -22,8 +22,8 @@ from coordination.domain.bookings.events import (
 )
 from coordination.domain.bookings.models import Booking, BookingOccurrence, Resource
 from coordination.domain.bookings.rules import DECLINE_REASONS
-from coordination.domain.people.models import ClassGroup, Membership, Organisation
-from coordination.domain.people.recipients import guardians_of_classes
+from coordination.domain.people.models import ClassGroup, Organisation
+from coordination.domain.people.recipients import guardians_of_classes, partner_staff
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.notices import tell
@@ -79,17 +79,7 @@ def _story(uow: UnitOfWork, booking_id: int) -> _Story:
 
 
 def _owners(uow: UnitOfWork, owner_id: int) -> list[int]:
-    return list(
-        uow.session.scalars(
-            select(Membership.person_id)
-            .where(
-                Membership.org_id == owner_id,
-                Membership.role == "partner_staff",
-                or_(Membership.ends_on.is_(None), Membership.ends_on >= uow.now.date()),
-            )
-            .order_by(Membership.person_id)
-        )
-    )
+    return partner_staff(uow.session, owner_id, uow.now.date())
 
 
 def _guardians(uow: UnitOfWork, story: _Story) -> list[int]:

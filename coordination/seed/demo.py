@@ -14,6 +14,7 @@ from pypinyin import lazy_pinyin
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from coordination.domain.agenda.models import BusySource, BusySpan
 from coordination.domain.bookings.models import OpeningRule, Resource
 from coordination.domain.partners.models import PartnerDocument, PartnerProfile
 from coordination.domain.people import contacts
@@ -290,7 +291,9 @@ class Demo:
         self._activities()
         self.session.flush()
 
-    def _add(self, row: Organisation | ClassGroup | Person | Resource | Activity) -> int:
+    def _add(
+        self, row: Organisation | ClassGroup | Person | Resource | Activity | BusySource
+    ) -> int:
         self.session.add(row)
         self.session.flush()  # later rows refer to the id
         return row.id
@@ -498,6 +501,7 @@ class Demo:
             after=30,
             facts=["toilets", "indoor", "first_aid"],
         )
+        self._outside_calendar()
         self._resource(
             "QTSG",
             "space",
@@ -528,6 +532,34 @@ class Demo:
             after=30,
             facts=["outdoor", "toilets", "snack", "first_aid"],
         )
+
+    def _outside_calendar(self) -> None:
+        """The pottery studio's own evening and weekend courses, as it keeps them elsewhere."""
+        studio = self.session.query(Resource).filter_by(title_en="Pottery studio").one()
+        read_at = self.now
+        source = self._add(
+            BusySource(
+                resource_id=studio.id,
+                owner_id=studio.owner_id,
+                name="陶艺坊课程表.ics",
+                in_use=True,
+                read_at=read_at,
+                checked_at=read_at,
+                tried_at=read_at,
+            )
+        )
+        monday = self.today - timedelta(days=self.today.weekday())
+        for week in range(1, 13):
+            for weekday, opens, closes in ((1, time(15), time(17)), (5, time(9), time(11, 30))):
+                day = monday + timedelta(days=7 * week + weekday)
+                self.session.add(
+                    BusySpan(
+                        source_id=source,
+                        resource_id=studio.id,
+                        starts_at=datetime.combine(day, opens, tzinfo=ZONE),
+                        ends_at=datetime.combine(day, closes, tzinfo=ZONE),
+                    )
+                )
 
     def _resource(
         self,

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy.dialects.postgresql import Range
 from sqlalchemy.orm import Session
 
-from coordination.domain.agenda.models import CalendarEntry, EntryAudience
+from coordination.domain.agenda.models import BusySource, CalendarEntry, EntryAudience
 from coordination.domain.bookings.models import (
     Booking,
     BookingOccurrence,
@@ -169,6 +169,9 @@ def build(session: Session, now: datetime) -> World:
         session.add(
             OpeningRule(resource_id=resource, weekday=weekday, opens="09:00", closes="17:00")
         )
+    world.things["source"] = add(
+        BusySource(resource_id=resource, owner_id=partner, name="工作日历", read_at=now)
+    )
     start = (now + timedelta(days=10)).replace(hour=2, minute=0, second=0, microsecond=0)
     booking = add(
         Booking(

@@ -94,6 +94,7 @@ TABLES = {
     "need_id": "select max(id) from shift_need",
     "request_id": "select max(id) from consent_request",
     "batch_id": "select max(id) from roster_batch",
+    "source_id": "select min(id) from busy_source",
     "org_id": "select min(id) from organisation where kind = 'school'",
     "token_id": "select min(id) from feed_token",
     "membership_id": "select max(m.id) from membership m join organisation o on o.id = m.org_id"
@@ -133,6 +134,8 @@ HONEST = {
 # for routes without a page of their own
 BODIES: dict[str, dict[str, str]] = {
     "accounts.language": {"_lang": "en", "back": "/"},
+    "bookings.approve": {"despite": "2026-12-16T10:00:00+08:00~2026-12-16T11:00:00+08:00"},
+    "bookings.outside": {"address": "https://192.0.2.1/x.ics", "file": "", "name": "日历"},
     "bookings.decline": {"code": "staff", "note": "下周可以", "confirmed": ""},
     "bookings.lift": {
         "starts": "2026-12-16T10:00:00+08:00",
@@ -148,6 +151,7 @@ BODIES: dict[str, dict[str, str]] = {
 LAST = (  # after these there is less to try
     "practice.move",
     "practice.cancel",
+    "bookings.remove_outside",
     "bookings.withdraw",
     "bookings.decline",
     "people.discard_import",

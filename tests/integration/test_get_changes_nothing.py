@@ -47,6 +47,7 @@ TABLES = {
     "request_id": "consent_request",
     "class_id": "class_group",
     "entry_id": "calendar_entry",
+    "source_id": "busy_source",
     "batch_id": "roster_batch",
     "school_id": "organisation",
     "org_id": "organisation",

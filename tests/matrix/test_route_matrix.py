@@ -60,6 +60,7 @@ ARGUMENTS = {
     "class_id": "class_a",
     "batch_id": "batch",
     "entry_id": "entry",
+    "source_id": "source",
     "school_id": "school_a",
     "org_id": "partner_p",
 }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from datetime import date, time, timedelta
 
-from wtforms import HiddenField, SelectField, SelectMultipleField
+from wtforms import FileField, HiddenField, SelectField, SelectMultipleField
 
 from coordination.domain.bookings import resources
 from coordination.domain.bookings.values import Hours, Terms
@@ -109,6 +109,14 @@ class BlockForm(Form):
     starts = LocalTimeField(both("开始", "From"), [Given()])
     ends = LocalTimeField(both("结束", "To"), [Given()])
     reason = LineField(both("事由", "Reason"), [Required(), AtMost(60)])
+
+
+class OutsideForm(Form):
+    """A calendar of the owner's own: a file, or the address of one."""
+
+    address = LineField(both("日历网址", "Address"), [AtMost(2000)])
+    file = FileField(both("或上传 .ics 文件", "Or an .ics file"))
+    name = LineField(both("名称", "Name"), [AtMost(40)])
 
 
 class ResourceForm(Form):

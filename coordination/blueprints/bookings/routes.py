@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor, Role
 from coordination.authz.policy import allowed, refuse_unless_allowed
+from coordination.blueprints.bookings import outside
+from coordination.blueprints.bookings.blueprint import bp
 from coordination.blueprints.bookings.forms import (
     APPROVAL,
     FACTS,
@@ -42,8 +44,6 @@ from coordination.web.request import current_actor, language, reading, unit_of_w
 from coordination.web.say import say
 from coordination.web.waiting import Waiting, waits_for_staff
 
-bp = Blueprint("bookings", __name__, url_prefix="/venues")
-
 STATES = {
     "requested": (Text("待审核", "Requested"), "need"),
     "tentative": (Text("待审批", "Waiting for approval"), "need"),
@@ -64,6 +64,8 @@ PUBLISHED = {
 }
 SHOWN = {"coming": Text("未来的", "Coming"), "all": Text("全部", "All")}
 PAGE = 50
+
+__all__ = ["bp", "outside"]
 
 
 # -- what the address says ---------------------------------------------------------------------
@@ -438,6 +440,7 @@ def _booking_page(booking_id: int, form: DeclineForm, status: int) -> ResponseRe
         name = queries.requester_name(held, line.booking)
         may_decide = allowed(actor, Action.BOOKING_DECIDE, line.booking)
         near = queries.neighbours_of(held, actor, [line], when.zone()) if may_decide else {}
+        outside_at = queries.outside_clashes_of(held, [line]) if may_decide else {}
     _reasons(form)
     approved = line.booking.state == "confirmed" and line.resource.approval_mode == "request"
     return (
@@ -448,6 +451,7 @@ def _booking_page(booking_id: int, form: DeclineForm, status: int) -> ResponseRe
             states=STATES,
             reasons=rules.DECLINE_REASONS,
             near=near.get(booking_id, []),
+            outside_at=outside_at,
             may_decide=may_decide,
             may_withdraw=allowed(actor, Action.BOOKING_WITHDRAW, line.booking),
             may_move=allowed(actor, Action.BOOKING_MOVE, line.booking)
@@ -527,18 +531,33 @@ def inbox() -> ResponseReturnValue:
     with reading() as held:
         lines = queries.bookings_awaiting(held, current_actor())
         near = queries.neighbours_of(held, current_actor(), lines, when.zone())
-    return render_template("bookings/inbox.html", lines=lines, near_by=near, states=STATES)
+        outside_at = queries.outside_clashes_of(held, lines)
+    return render_template(
+        "bookings/inbox.html", lines=lines, near_by=near, states=STATES, outside_at=outside_at
+    )
 
 
 @bp.post("/bookings/<int:booking_id>/approve")
 @guard(Access.PARTNER)
 def approve(booking_id: int) -> ResponseReturnValue:
-    """The owner says yes."""
+    """The owner says yes, or yes in spite of what the page has shown of an outside calendar."""
+    despite = _slots(request.form.get("despite", ""))
     return _act(
         booking_id,
-        lambda uow: services.approve(uow, booking_id=booking_id),
+        lambda uow: services.approve(uow, booking_id=booking_id, despite=despite, zone=when.zone()),
         Text("已同意，已通知学校。", "Approved; the school has been told."),
     )
+
+
+def _slots(typed: str) -> list[Slot]:
+    """`start~end` with commas between; what cannot be read is left out, and so not overridden."""
+    found = []
+    for pair in typed[:20_000].split(","):
+        first, _, last = pair.partition("~")
+        starts, ends = _moment(first), _moment(last)
+        if starts is not None and ends is not None and starts < ends:
+            found.append(Slot(starts, ends))
+    return found
 
 
 @bp.post("/bookings/<int:booking_id>/decline")

@@ -6,13 +6,14 @@ a whole changes nothing: the busy times known before stay, and the owner sees wh
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from calendars import busy, fetch
@@ -20,15 +21,16 @@ from calendars.errors import FailedFetch, RefusedAddress, RefusedCalendar
 from calendars.values import Span
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
-from coordination.domain.agenda.audiences import resource_owner
+from coordination.domain.agenda.audiences import RESOURCE, resource_owner
 from coordination.domain.agenda.events import (
     BusySourceAdded,
     BusySourceFailed,
     BusySourceRead,
     BusySourceRemoved,
+    BusySourceTakenIntoUse,
 )
 from coordination.domain.agenda.models import BusySource, BusySpan
-from coordination.domain.agenda.refusals import in_words
+from coordination.domain.agenda.refusals import whole_sentence
 from coordination.domain.agenda.services import UID_HOST
 from coordination.ground import crypto
 from coordination.ground.errors import Conflict, Invalid, NotFound
@@ -36,13 +38,15 @@ from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 BEHIND, AHEAD = timedelta(days=1), timedelta(days=400)
-EVERY, LONGEST_WAIT = timedelta(hours=1), timedelta(hours=24)
+EVERY, LONGEST_WAIT = timedelta(hours=1), timedelta(hours=6)
+# so that a thousand calendars at one provider are not all asked at the same minute
+JITTER = timedelta(minutes=10)
 # how long a worker may take before another one tries
 LEASE = timedelta(minutes=15)
 # what is far ahead comes into sight even if the file never changes
 READ_WHOLE_EVERY = timedelta(days=7)
 MOST_SOURCES = 5
-TOLD_AFTER = 3
+TOLD_AFTER = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,16 @@ class Due:
     address: str
     etag: str
     modified: str
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What one calendar says, for its owner: how many busy times, the first of them, until when."""
+
+    source: BusySource
+    count: int
+    first: tuple[Span, ...]
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +84,12 @@ class Reading:
 
 
 def follow(uow: UnitOfWork, *, resource_id: int, address: str, name: str) -> BusySource:
-    """Read an address from now on; the first reading is the worker's next."""
+    """Read an address from now on, as a proposal; the first reading is the worker's next."""
     owner = _authorized(uow, resource_id)
     try:
         plain = fetch.clean_address(address)
     except RefusedAddress as error:
-        said = in_words(None, error.reason)
+        said = whole_sentence(None, error.reason)
         raise Invalid(said, fields={"address": said}) from error
     source = _added(uow, resource_id, owner, name or (urlsplit(plain).hostname or ""))
     source.address_enc = crypto.encrypt(plain, _context(resource_id))
@@ -88,18 +102,32 @@ def follow(uow: UnitOfWork, *, resource_id: int, address: str, name: str) -> Bus
 def upload(
     uow: UnitOfWork, *, resource_id: int, content: bytes, name: str, zone: ZoneInfo
 ) -> BusySource:
-    """Take the busy times of a file; Invalid with the part and the reason if it is not understood."""
+    """Propose the busy times of a file; Invalid with part, reason and remedy if not understood."""
     owner = _authorized(uow, resource_id)
     try:
         spans = _spans(content, uow.now, zone)
     except RefusedCalendar as error:
-        said = in_words(error.component, error.reason)
+        said = whole_sentence(error.component, error.reason)
         raise Invalid(said, fields={"file": said}) from error
     source = _added(uow, resource_id, owner, name)
     uow.session.flush()  # the spans refer to it
     _replace(uow, source, spans)
     uow.record(BusySourceAdded(source.id))
     return source
+
+
+def take_into_use(uow: UnitOfWork, *, source_id: int) -> None:
+    """The owner has looked at what was understood: from now on it takes time away."""
+    source = _own(uow, source_id)
+    lock_venues(uow.session, [source.resource_id])
+    uow.session.refresh(source)
+    if source.read_at is None:
+        raise Conflict(
+            Text("这个日历还没有读取成功。", "This calendar has not been read yet."), code="unread"
+        )
+    if not source.in_use:
+        source.in_use = True
+        uow.record(BusySourceTakenIntoUse(source.id))
 
 
 def remove(uow: UnitOfWork, *, source_id: int) -> None:
@@ -161,7 +189,7 @@ def claim_due(uow: UnitOfWork) -> Due | None:
     )
     if source is None or source.address_enc is None:
         return None
-    source.next_at, source.tried_at = uow.now + LEASE, uow.now
+    _note(uow, source, next_at=uow.now + LEASE, tried_at=uow.now)
     stale = source.read_at is None or source.read_at < uow.now - READ_WHOLE_EVERY
     return Due(
         source.id,
@@ -191,28 +219,75 @@ def read(due: Due, now: datetime, zone: ZoneInfo, network: fetch.Network | None 
 def keep(uow: UnitOfWork, *, source_id: int, reading: Reading) -> None:
     """Keep what was read; after a failure what was known before stays."""
     uow.authorize(Action.SYSTEM_RUN)
-    source = uow.session.get(BusySource, source_id, with_for_update=True)
+    # the venue first, as everybody does: the other order would end as a deadlock
+    lock_venues(uow.session, uow.session.scalars(_venue_of(source_id)).all())
+    source = uow.session.get(BusySource, source_id, with_for_update=True, populate_existing=True)
     if source is None:
         return  # removed meanwhile
+    # a second reader, whose lease ran out, may come late: it says only what is true anyway
     if reading.failed_reason is not None:
-        source.failures += 1
-        source.failed_part, source.failed_reason = reading.failed_part, reading.failed_reason
-        source.next_at = uow.now + min(EVERY * 2 ** min(source.failures, 10), LONGEST_WAIT)
-        if source.failures == TOLD_AFTER:
+        since = source.failing_since or uow.now
+        tell = source.told_at is None and since <= uow.now - TOLD_AFTER
+        _note(
+            uow,
+            source,
+            failures=source.failures + 1,
+            failing_since=since,
+            failed_part=reading.failed_part,
+            failed_reason=reading.failed_reason,
+            next_at=_next_time(uow.now, min(EVERY * 2 ** min(source.failures, 10), LONGEST_WAIT)),
+            told_at=uow.now if tell else source.told_at,
+        )
+        if tell:
             uow.record(BusySourceFailed(source.id))
         return
-    source.etag, source.modified = reading.etag, reading.modified
-    source.next_at = uow.now + EVERY
+    _note(
+        uow,
+        source,
+        etag=reading.etag,
+        modified=reading.modified,
+        next_at=_next_time(uow.now, EVERY),
+    )
     if reading.spans is None:
-        source.failures, source.failed_part, source.failed_reason = 0, None, None
+        _well(uow, source)
         return
     _replace(uow, source, reading.spans)
     uow.record(BusySourceRead(source.id))
 
 
+def _venue_of(source_id: int) -> Select[int]:
+    return select(BusySource.resource_id).where(BusySource.id == source_id)
+
+
+def _next_time(now: datetime, wait: timedelta) -> datetime:
+    return now + wait + timedelta(seconds=secrets.randbelow(int(JITTER.total_seconds())))
+
+
+def _note(uow: UnitOfWork, source: BusySource, **values: datetime | str | int | None) -> None:
+    """Book-keeping of the worker: an audit line each hour and calendar would bury all others."""
+    uow.session.execute(update(BusySource).where(BusySource.id == source.id).values(**values))
+
+
+def _well(uow: UnitOfWork, source: BusySource) -> None:
+    _note(
+        uow,
+        source,
+        checked_at=uow.now,
+        tried_at=uow.now,
+        failures=0,
+        failing_since=None,
+        told_at=None,
+        failed_part=None,
+        failed_reason=None,
+    )
+
+
 def _replace(uow: UnitOfWork, source: BusySource, spans: Sequence[Span]) -> None:
-    source.read_at = source.tried_at = uow.now
-    source.failures, source.failed_part, source.failed_reason = 0, None, None
+    # whoever books or approves at this very moment waits, and then sees these times
+    lock_venues(uow.session, [source.resource_id])
+    _well(uow, source)
+    _note(uow, source, read_at=uow.now)
+    uow.trail.line("change", "busy_source", source.id, None, {"busy_times": len(spans)})
     uow.session.execute(delete(BusySpan).where(BusySpan.source_id == source.id))
     if spans:
         uow.session.execute(
@@ -257,25 +332,69 @@ def sources_of(session: Session, resource_id: int) -> list[BusySource]:
     )
 
 
+def source_of(session: Session, source_id: int) -> BusySource:
+    """One calendar."""
+    found = session.get(BusySource, source_id)
+    if found is None:
+        raise NotFound()
+    return found
+
+
+def understood(session: Session, source: BusySource, now: datetime, shown: int) -> Understood:
+    """What a calendar says about the time to come."""
+    ahead = and_(BusySpan.source_id == source.id, BusySpan.ends_at > now)
+    count, until = session.execute(
+        select(func.count(), func.max(BusySpan.ends_at)).where(ahead)
+    ).one()
+    rows = session.execute(
+        select(BusySpan.starts_at, BusySpan.ends_at)
+        .where(ahead)
+        .order_by(BusySpan.starts_at)
+        .limit(shown)
+    )
+    return Understood(source, count, tuple(Span(a, b) for a, b in rows), until or now)
+
+
+def busy_of(session: Session, source_id: int, since: datetime) -> list[Span]:
+    """What one calendar says from a moment on, in use or not."""
+    rows = session.execute(
+        select(BusySpan.starts_at, BusySpan.ends_at)
+        .where(BusySpan.source_id == source_id, BusySpan.ends_at > since)
+        .order_by(BusySpan.starts_at)
+    )
+    return [Span(start, end) for start, end in rows]
+
+
 def failing(session: Session, owner_ids: Collection[int]) -> list[BusySource]:
-    """Calendars of these owners that could not be read several times running."""
+    """Calendars of these owners that cannot be read at present."""
     return list(
         session.scalars(
             select(BusySource)
-            .where(BusySource.owner_id.in_(owner_ids), BusySource.failures >= TOLD_AFTER)
+            .where(BusySource.owner_id.in_(owner_ids), BusySource.failing_since.is_not(None))
             .order_by(BusySource.id)
         )
     )
 
 
+def lock_venues(session: Session, resource_ids: Collection[int]) -> None:
+    """Queue up for resources: busy times change, and are relied upon, one after the other."""
+    session.execute(
+        select(RESOURCE.c.id)
+        .where(RESOURCE.c.id.in_(resource_ids))
+        .order_by(RESOURCE.c.id)
+        .with_for_update(key_share=True)
+    ).all()
+
+
 def busy_between(
     session: Session, resource_ids: Collection[int], since: datetime, until: datetime
 ) -> list[tuple[int, Span]]:
-    """(resource, span) of everything that touches [since, until)."""
+    """(resource, span) of every calendar in use that touches [since, until)."""
     if not resource_ids:
         return []
     rows = session.execute(
         select(BusySpan.resource_id, BusySpan.starts_at, BusySpan.ends_at)
+        .join(BusySource, and_(BusySource.id == BusySpan.source_id, BusySource.in_use))
         .where(
             BusySpan.resource_id.in_(resource_ids),
             BusySpan.starts_at < until,
@@ -284,3 +403,25 @@ def busy_between(
         .order_by(BusySpan.starts_at)
     )
     return [(resource, Span(start, end)) for resource, start, end in rows]
+
+
+def busy_within(
+    session: Session, resource_ids: Collection[int], spans: Collection[Span]
+) -> list[Span]:
+    """What the calendars in use say at any of these times, each stretch once."""
+    if not resource_ids or not spans:
+        return []
+    rows = session.execute(
+        select(BusySpan.starts_at, BusySpan.ends_at)
+        .join(BusySource, and_(BusySource.id == BusySpan.source_id, BusySource.in_use))
+        .where(
+            BusySpan.resource_id.in_(resource_ids),
+            or_(
+                *(
+                    and_(BusySpan.starts_at < one.ends_at, BusySpan.ends_at > one.starts_at)
+                    for one in spans
+                )
+            ),
+        )
+    )
+    return sorted({Span(start, end) for start, end in rows})

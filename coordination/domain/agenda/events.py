@@ -36,6 +36,13 @@ class BusySourceAdded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BusySourceTakenIntoUse(Event):
+    """Its owner looked at what was understood and lets it take time away."""
+
+    source_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class BusySourceRemoved(Event):
     """A partner took it back."""
 
@@ -51,6 +58,6 @@ class BusySourceRead(Event):
 
 @dataclass(frozen=True, slots=True)
 class BusySourceFailed(Event):
-    """It could not be read several times running."""
+    """It could not be read for a whole day; recorded once per failure."""
 
     source_id: int

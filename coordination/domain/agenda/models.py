@@ -107,10 +107,16 @@ class BusySource(Row, Base):
     address_enc: Mapped[bytes | None] = mapped_column(LargeBinary)
     etag: Mapped[str] = mapped_column(server_default="")
     modified: Mapped[str] = mapped_column(server_default="")
+    # a proposal until its owner has looked at what was understood; only then it takes time away
+    in_use: Mapped[bool] = mapped_column(server_default=text("false"))
     next_at: Mapped[datetime | None]
     tried_at: Mapped[datetime | None]
+    # when its busy times were last replaced, and when they were last known to be right
     read_at: Mapped[datetime | None]
+    checked_at: Mapped[datetime | None]
     failures: Mapped[int] = mapped_column(server_default="0")
+    failing_since: Mapped[datetime | None]
+    told_at: Mapped[datetime | None]
     # why it could not be read: the part of the file, if it was the file, and the reason
     failed_part: Mapped[str | None]
     failed_reason: Mapped[str | None]

@@ -83,6 +83,52 @@ _SENTENCES: tuple[tuple[str, Text], ...] = (
     (r"RRULE: .*|EXRULE.*", Text("重复规则不受支持。", "Its repetition is not supported.")),
     (r"CALSCALE (.*) is not understood", Text("历法不受支持。", "Its calendar is not supported.")),
 )
+_REMEDY_ADDRESS = Text(
+    "请在您的日历程序里重新复制“公开的 iCal 地址”，并在浏览器里打开试一试。",
+    "Copy the public iCal address from your calendar program again and try it in a browser.",
+)
+_REMEDY_FILE = Text(
+    "请在您的日历程序里改正这一条，再导出一次。",
+    "Correct this entry in your calendar program and export it again.",
+)
+_REMEDIES: tuple[tuple[str, Text], ...] = (
+    (
+        r"took too long|cannot be reached|answered 5\d\d|broke off",
+        Text(
+            "我们会自动再试，您不必做什么；持续一天会短信告知。",
+            "It is tried again by itself; if it lasts a day you get a text.",
+        ),
+    ),
+    (
+        r"larger than .*|more than .*|too many instances|takes too .*|line \d+ is longer .*"
+        r"|components nested .*",
+        Text(
+            "请只导出今后一年的日程，不带附件和说明。",
+            "Export the coming year only, without attachments and notes.",
+        ),
+    ),
+    (
+        r"not a calendar|neither UTF-8.*|the file stops .*|line \d+ ends .*|cannot be read.*",
+        Text(
+            "请从日历程序里另存为 .ics 文件，再上传。",
+            "Save it from your calendar program as an .ics file and hand that in.",
+        ),
+    ),
+    (
+        r"RRULE: .*|EXRULE.*",
+        Text(
+            "请把它改成每天、每周、每月或每年重复，或改成单次日程。",
+            "Let it repeat daily, weekly, monthly or yearly, or make single entries of it.",
+        ),
+    ),
+    (
+        r".*unknown time zone .*",
+        Text(
+            "请把它的时区改为“北京时间（Asia/Shanghai）”。",
+            "Set its time zone to Beijing (Asia/Shanghai).",
+        ),
+    ),
+)
 _OTHER = Text("有一处无法识别。", "Something in it is not understood.")
 
 
@@ -97,6 +143,20 @@ def in_words(part: str | None, reason: str) -> Text:
     if not name:
         return sentence
     return Text(f"“{name}”：{sentence.zh}", f"“{name}”: {sentence.en}")
+
+
+def remedy(part: str | None, reason: str) -> Text:
+    """What the partner can do about it."""
+    for pattern, text in _REMEDIES:
+        if re.fullmatch(pattern, reason, re.DOTALL):
+            return text
+    return _REMEDY_ADDRESS if part is None else _REMEDY_FILE
+
+
+def whole_sentence(part: str | None, reason: str) -> Text:
+    """What is wrong and what to do about it."""
+    wrong, then = in_words(part, reason), remedy(part, reason)
+    return Text(f"{wrong.zh}{then.zh}", f"{wrong.en} {then.en}")
 
 
 def _name_of(part: str | None) -> str:

@@ -26,9 +26,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
+from calendars.values import Span
 from calendars.workdays import DayKind
 from coordination.authz.actions import Action
 from coordination.authz.visibility import visible, where_visible
+from coordination.domain.agenda import busy
 from coordination.domain.bookings import rules
 from coordination.domain.bookings.models import (
     BLOCKING,
@@ -202,6 +204,111 @@ def _taken(
         found[unit_id].append(span)
         if parent_id is not None:
             found[parent_id].append(span)
+    _add_outside(session, found, ids, since, until)
+    return found
+
+
+def _add_outside(
+    session: Session,
+    found: dict[int, list[Slot]],
+    ids: Collection[int],
+    since: datetime,
+    until: datetime,
+) -> None:
+    """What the owners' own calendars say, of the resource itself, its whole and its parts."""
+    families = _families(session, ids)
+    related = set().union(*families.values()) if families else set()
+    spans: dict[int, list[Slot]] = defaultdict(list)
+    for resource_id, span in busy.busy_between(session, related, since, until):
+        spans[resource_id].append(Slot(span.starts_at, span.ends_at))
+    if spans:
+        for wanted, family in families.items():
+            for one in family:
+                found[wanted] += spans[one]
+
+
+def _families(session: Session, ids: Collection[int]) -> dict[int, set[int]]:
+    """Per resource: itself, its parts and what it is a part of."""
+    found = {one: {one} for one in ids}
+    rows = session.execute(
+        select(Resource.id, Resource.parent_id).where(
+            Resource.parent_id.is_not(None),
+            or_(Resource.id.in_(ids), Resource.parent_id.in_(ids)),
+        )
+    )
+    for part, whole in rows:
+        if whole is None:
+            continue  # the query leaves them out
+        if part in found:
+            found[part].add(whole)
+        if whole in found:
+            found[whole].add(part)
+    return found
+
+
+def family_of(session: Session, resource: Resource) -> set[int]:
+    """The resource, its parts and what it is a part of: whose calendars speak for it."""
+    return _families(session, [resource.id])[resource.id]
+
+
+def outside_clashes(session: Session, resource: Resource, slots: Sequence[Slot]) -> list[Slot]:
+    """What the owner's own calendar has at these times, buffers considered."""
+    wide = [s.widened(resource.buffer_before, resource.buffer_after) for s in slots]
+    found = busy.busy_within(
+        session, family_of(session, resource), [Span(s.starts_at, s.ends_at) for s in wide]
+    )
+    return [Slot(s.starts_at, s.ends_at) for s in found]
+
+
+def bookings_met(
+    session: Session, actor: Actor, resource: Resource, source_id: int, now: datetime
+) -> list[BookingLine]:
+    """Bookings to come of a resource at whose times one of its calendars is busy."""
+    spans = [Slot(s.starts_at, s.ends_at) for s in busy.busy_of(session, source_id, now)]
+    if not spans:
+        return []
+    lines = bookings_of(
+        session,
+        actor,
+        since=now,
+        resource_id=resource.id,
+        states=("tentative", "confirmed"),
+        limit=200,
+    )
+    return [
+        line for line in lines if any(slot.overlaps(span) for slot in line.slots for span in spans)
+    ]
+
+
+def outside_clashes_of(session: Session, lines: Sequence[BookingLine]) -> dict[int, list[Slot]]:
+    """Per booking, what the owner's own calendar has at its times: for the owner."""
+    if not lines:
+        return {}
+    families = _families(session, {line.resource.id for line in lines})
+    wide = {
+        line.booking.id: [
+            s.widened(line.resource.buffer_before, line.resource.buffer_after) for s in line.slots
+        ]
+        for line in lines
+    }
+    every = [s for slots in wide.values() for s in slots]
+    spans = busy.busy_between(
+        session,
+        set().union(*families.values()),
+        min(s.starts_at for s in every),
+        max(s.ends_at for s in every),
+    )
+    found = {}
+    for line in lines:
+        family = families[line.resource.id]
+        clashes = {
+            Slot(span.starts_at, span.ends_at)
+            for resource_id, span in spans
+            if resource_id in family
+        }
+        met = sorted(c for c in clashes if any(c.overlaps(s) for s in wide[line.booking.id]))
+        if met:
+            found[line.booking.id] = met
     return found
 
 
@@ -292,7 +399,8 @@ def clashes_with(
     )
     if besides is not None:
         query = query.where(BookingOccurrence.booking_id.is_distinct_from(besides))
-    return sorted({Slot(a, b) for a, b in session.execute(query)})
+    found = {Slot(a, b) for a, b in session.execute(query)}
+    return sorted(found.union(outside_clashes(session, resource, slots)))
 
 
 def similar_free(

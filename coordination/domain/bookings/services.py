@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
+from coordination.domain.agenda import busy
 from coordination.domain.bookings import queries, rules
 from coordination.domain.bookings.events import (
     BookingCancelledByPartner,
@@ -27,7 +28,7 @@ from coordination.domain.bookings.events import (
     BookingWithdrawn,
 )
 from coordination.domain.bookings.models import Booking, BookingOccurrence, Resource
-from coordination.domain.bookings.values import DISTRICT_ZONE, Slot, SlotClash
+from coordination.domain.bookings.values import DISTRICT_ZONE, OutsideClash, Slot, SlotClash
 from coordination.domain.partners.models import PartnerDocument
 from coordination.domain.people.models import ClassGroup
 from coordination.ground.errors import Conflict, Forbidden, NotFound, Stale
@@ -100,6 +101,7 @@ def request_booking(
     )
     uow.session.add(booking)
     uow.session.flush()  # occurrences refer to it
+    _refuse_outside_clashes(uow, resource, slots, zone)
     _or_name_clashes(
         uow, resource, slots, zone, lambda: _occupy(uow, booking.id, resource, units, slots)
     )
@@ -131,14 +133,19 @@ def _lock_units(uow: UnitOfWork, resource: Resource) -> list[int]:
     Not what forbids overlap: an exclusion constraint makes two simultaneous inserts wait for each
     other, which PostgreSQL ends as a deadlock; in a queue the second one meets a plain conflict.
     """
-    units = queries.units_of(uow.session, resource)
-    uow.session.execute(
-        select(Resource.id)
-        .where(Resource.id.in_(units))
-        .order_by(Resource.id)
-        .with_for_update(key_share=True)
-    ).all()
-    return units
+    # whose outside calendar may change meanwhile: units are among them
+    busy.lock_venues(uow.session, queries.family_of(uow.session, resource))
+    return queries.units_of(uow.session, resource)
+
+
+def _refuse_outside_clashes(
+    uow: UnitOfWork, resource: Resource, slots: Sequence[Slot], zone: ZoneInfo
+) -> None:
+    """The owner's own calendar has the time: to others that is a time taken, and no more."""
+    if queries.outside_clashes(uow.session, resource, slots):
+        clashes = queries.clashes_with(uow.session, resource, slots)
+        free = queries.nearest_free(uow.session, resource, slots[0], now=uow.now, zone=zone)
+        raise SlotClash(clashes, free, zone)
 
 
 def _occupy(
@@ -218,8 +225,18 @@ def _refuse_unless(booking: Booking, *states: str) -> None:
         )
 
 
-def approve(uow: UnitOfWork, *, booking_id: int) -> None:
-    """The owner says yes."""
+def approve(
+    uow: UnitOfWork,
+    *,
+    booking_id: int,
+    despite: Sequence[Slot] = (),
+    zone: ZoneInfo = DISTRICT_ZONE,
+) -> None:
+    """The owner says yes.
+
+    What the owner's own calendar has at that time refuses it (OutsideClash), unless it is among
+    `despite`: what the owner has been shown and approves in spite of.
+    """
     booking = _locked(uow, booking_id, Action.BOOKING_DECIDE)
     _refuse_unless(booking, "tentative")
     if booking.hold_until is not None and booking.hold_until <= uow.now:
@@ -229,9 +246,23 @@ def approve(uow: UnitOfWork, *, booking_id: int) -> None:
                 "The hold has run out and the time is released. Ask the school to request again.",
             )
         )
+    resource = uow.session.get_one(Resource, booking.resource_id)
+    _lock_units(uow, resource)
+    unseen = sorted({*_outside(uow, booking, resource)}.difference(despite))
+    if unseen:
+        raise OutsideClash(unseen, zone)
     _decide(uow, booking, None, None)
     _set_state(uow, booking, "confirmed")
     uow.record(BookingConfirmed(booking.id))
+
+
+def _outside(uow: UnitOfWork, booking: Booking, resource: Resource) -> list[Slot]:
+    times = uow.session.execute(
+        select(BookingOccurrence.starts_at, BookingOccurrence.ends_at)
+        .where(BookingOccurrence.booking_id == booking.id)
+        .distinct()
+    )
+    return queries.outside_clashes(uow.session, resource, [Slot(a, b) for a, b in times])
 
 
 def decline(uow: UnitOfWork, *, booking_id: int, code: str, note: str = "") -> None:
@@ -305,6 +336,7 @@ def move_booking(
         overrides=queries.overrides_between(uow.session, slots[0], slots[-1], zone),
     )
     _refuse_expired_documents(uow, resource, slots[-1], zone)
+    _refuse_outside_clashes(uow, resource, slots, zone)
     target = dict(zip(old, slots, strict=True))
     _or_name_clashes(
         uow,

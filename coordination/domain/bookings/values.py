@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from coordination.ground.errors import SlotTaken
+from coordination.ground.errors import Conflict, SlotTaken
 from coordination.ground.text import Text
 
 DISTRICT_ZONE = ZoneInfo("Asia/Shanghai")
@@ -112,3 +112,23 @@ class SlotClash(SlotTaken):
             zh += "请另选时间或其他场地。"
             en += " Please choose another time or venue."
         super().__init__(Text(zh, en))
+
+
+class OutsideClash(Conflict):
+    """The owner's own calendar is busy at the time of a request; names when."""
+
+    def __init__(self, clashes: Sequence[Slot], zone: ZoneInfo) -> None:
+        self.clashes = tuple(clashes)
+        named = [slot.in_words(zone) for slot in self.clashes[:5]]
+        more = len(self.clashes) - len(named)
+        zh, en = "、".join(n.zh for n in named), "; ".join(n.en for n in named)
+        if more:
+            zh, en = f"{zh}等 {len(self.clashes)} 个时段", f"{en} and {more} more"
+        super().__init__(
+            Text(
+                f"您的外部日历在 {zh} 已有安排，尚未同意。核对后可仍然同意，或不同意并说明原因。",
+                f"Not approved: your outside calendar is busy {en}. Look at it, then approve all "
+                "the same, or decline with a reason.",
+            ),
+            code="outside",
+        )

@@ -18,6 +18,7 @@ from coordination.domain.people.models import (
     ClassMember,
     ContactPoint,
     Guardianship,
+    Membership,
     Organisation,
     Person,
 )
@@ -221,4 +222,19 @@ def recipients_query(children: Select[int], today: date) -> Subquery:
         )
         .outerjoin(phone, phone.c.person_id == told.c.guardian_id)
         .subquery("recipient")
+    )
+
+
+def partner_staff(session: Session, owner_id: int, today: date) -> list[int]:
+    """Who answers for a partner organisation on a day."""
+    return list(
+        session.scalars(
+            select(Membership.person_id)
+            .where(
+                Membership.org_id == owner_id,
+                Membership.role == "partner_staff",
+                or_(Membership.ends_on.is_(None), Membership.ends_on >= today),
+            )
+            .order_by(Membership.person_id)
+        )
     )
