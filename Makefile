@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 CHOSEN := $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help run test tour lint environment migrations bench screens lock clean
+.PHONY: help run test tour lint environment migrations bench fuzz screens lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -32,6 +32,9 @@ migrations: .venv/.dev ## up, down, up and no difference to the models, on a thr
 
 bench: .venv/.dev ## measure against peers and limits, candidates interleaved in one run
 	@for f in benchmarks/[a-z]*.py; do echo "== $$f"; PYTHONPATH=. $(PY) $$f || exit 1; done
+
+fuzz: .venv/.dev ## mutate calendar files against the importer (MINUTES=60 of CPU, SEED=1)
+	@PYTHONPATH=. $(PY) scripts/fuzz_calendars.py --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
 screens: .venv/.dev coordination/static/vendor/.done ## make docs/screens/ anew
 	@scripts/need-browser

@@ -38,7 +38,7 @@ class Limits:
     components: int = 5_000
     depth: int = 5
     spans: int = 20_000
-    cpu_seconds: int = 2
+    cpu_seconds: int = 1
     wall_seconds: int = 15
     memory_octets: int = 300_000_000
 

@@ -122,7 +122,7 @@ def outside_one(source_id: int) -> ResponseReturnValue:
 
 @bp.post("/calendars/<int:source_id>/use")
 @guard(Access.PARTNER)
-def use_outside(source_id: int) -> ResponseReturnValue:
+def confirm_outside(source_id: int) -> ResponseReturnValue:
     """From now on its busy times take time away."""
     return _act_on(
         source_id,

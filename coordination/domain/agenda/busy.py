@@ -141,7 +141,9 @@ def read_now(uow: UnitOfWork, *, source_id: int) -> None:
     """Let the worker read an address at once, and as a whole."""
     source = _own(uow, source_id)
     if source.address_enc is None:
-        raise NotFound()
+        raise Conflict(
+            Text("这是上传的文件，请重新上传。", "This is a file; hand it in again."), code="a_file"
+        )
     source.next_at, source.etag, source.modified = uow.now, "", ""
 
 
