@@ -25,7 +25,15 @@ from calendars.text import one_line
 from calendars.zones import zone_named
 
 # What the readers below raise on values they do not understand.
-_NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError, IndexError, ArithmeticError)
+_NOT_UNDERSTOOD = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    ArithmeticError,
+    RecursionError,
+)
 _TIMES = ("DTSTART", "DTEND", "DUE", "RECURRENCE-ID", "RDATE", "EXDATE", "FREEBUSY")
 _MARGIN = timedelta(days=1)
 
@@ -124,6 +132,8 @@ def _collect(
                 found.add((start, end))
             if len(found) > question.most_spans:
                 raise RefusedCalendar(label, f"more than {question.most_spans} busy times")
+    except RefusedRule as refusal:
+        raise RefusedCalendar(label, f"RRULE: {refusal.reason}") from refusal
     except _NOT_UNDERSTOOD as error:
         reason = one_line(str(error))[:200] or type(error).__name__
         raise RefusedCalendar(label, f"cannot be understood: {reason}") from error

@@ -31,11 +31,15 @@ WINDOWS_NAMES = {
     "Pacific Standard Time": "America/Los_Angeles",
     "UTC": "UTC",
 }
+LONGEST_NAME = 80
 
 
 @cache
 def zone_named(name: str) -> ZoneInfo:
     """The zone of an IANA or Windows name."""
+    if len(name) > LONGEST_NAME:
+        # each slash is one more package to look into, until the stack is full
+        raise UnknownZone(name[:LONGEST_NAME])
     try:
         return ZoneInfo(WINDOWS_NAMES.get(name, name))
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -47,6 +47,9 @@ def folded_inside_a_character(content: bytes) -> bytes:
 
 
 READ = {
+    "a zone of the calendar like a path": an_event(START, HOUR).replace(
+        b"PRODID:x", b"X-WR-TIMEZONE:" + b"a/" * 2000
+    ),
     "a NUL in the title": an_event(START, HOUR).replace("课".encode(), b"a\x00b\x07"),
     "GBK": an_event(START, HOUR).decode().encode("gbk"),
     "UTF-8 torn by folds": folded_inside_a_character(an_event(START, HOUR)),
@@ -56,6 +59,15 @@ READ = {
     ),
 }
 REFUSED = {
+    "a rule whose parts exclude each other": (
+        an_event(START, HOUR, "RRULE:FREQ=HOURLY;COUNT=5;INTERVAL=2;BYHOUR=2,4"),
+        "RRULE: ",
+    ),
+    "a minute that is none": (
+        an_event(START, HOUR, "RRULE:FREQ=DAILY;COUNT=5;BYMINUTE=0,2940"),
+        "RRULE: ",
+    ),
+    "a zone like a path": (an_event(f"DTSTART;TZID={'a/' * 2000}:20260105T090000", HOUR), ""),
     "every second": (an_event(START, HOUR, "RRULE:FREQ=SECONDLY"), "SECONDLY"),
     "a rule from the year 1": (
         an_event("DTSTART:00010101T000000Z", HOUR, "RRULE:FREQ=HOURLY"),
