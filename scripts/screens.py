@@ -64,6 +64,7 @@ PAGES = (
     ("venues", "lijing", "/venues/?people=38"),
     ("venue", "lijing", "/venues/1"),
     ("inbox", "clayhouse", "/venues/inbox"),
+    ("outside-calendar", "clayhouse", "/venues/manage/1/calendars"),
     ("activities", "coordinator", "/activities/"),
     ("session", "coordinator", "/activities/sessions/1"),
     ("calendar", "lijing", "/calendars"),

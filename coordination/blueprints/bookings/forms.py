@@ -115,7 +115,7 @@ class OutsideForm(Form):
     """A calendar of the owner's own: a file, or the address of one."""
 
     address = LineField(both("日历网址", "Address"), [AtMost(2000)])
-    file = FileField(both("或上传 .ics 文件", "Or an .ics file"))
+    file = FileField(both("或日历文件（.ics）", "Or a calendar file (.ics)"))
     name = LineField(both("名称", "Name"), [AtMost(40)])
 
 

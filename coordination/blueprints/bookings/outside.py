@@ -19,7 +19,7 @@ from coordination.blueprints.bookings.blueprint import bp
 from coordination.blueprints.bookings.forms import OutsideForm
 from coordination.domain.agenda import busy
 from coordination.domain.agenda.models import BusySource
-from coordination.domain.agenda.refusals import in_words, remedy
+from coordination.domain.agenda.refusals import in_words, whole_sentence
 from coordination.domain.bookings import queries
 from coordination.ground import clock
 from coordination.ground.errors import CoordinationError, Invalid, NotFound
@@ -36,12 +36,18 @@ SHOWN = 10
 MONTHS = busy.AHEAD.days // 30
 
 
-def trouble(source: BusySource) -> tuple[Text, Text] | None:
+def trouble(source: BusySource) -> Text | None:
+    """Why it could not be read at last."""
+    if source.failed_reason is None:
+        return None
+    return in_words(source.failed_part, source.failed_reason)
+
+
+def advice(source: BusySource) -> Text | None:
     """Why it could not be read at last, and what can be done."""
     if source.failed_reason is None:
         return None
-    reason = source.failed_reason
-    return in_words(source.failed_part, reason), remedy(source.failed_part, reason)
+    return whole_sentence(source.failed_part, source.failed_reason)
 
 
 def state_of(source: BusySource) -> tuple[Text, str]:
@@ -87,7 +93,7 @@ def _add(uow: UnitOfWork, resource_id: int, form: OutsideForm) -> int:
     if isinstance(handed_in, FileStorage) and handed_in.filename:
         if address:
             said = Text("网址和文件请只填一项。", "Give an address or a file, not both.")
-            raise Invalid(said, fields={"file": said})
+            raise Invalid(fields={"file": said})
         content = handed_in.stream.read(LIMITS.octets + 1)
         name = form.name.data or clean(handed_in.filename)
         return busy.upload(
@@ -95,7 +101,7 @@ def _add(uow: UnitOfWork, resource_id: int, form: OutsideForm) -> int:
         ).id
     if not address:
         said = Text("请填写网址，或选择一个文件。", "Give an address or choose a file.")
-        raise Invalid(said, fields={"address": said})
+        raise Invalid(fields={"address": said})
     return busy.follow(uow, resource_id=resource_id, address=address, name=form.name.data or "").id
 
 
@@ -115,7 +121,7 @@ def outside_one(source_id: int) -> ResponseReturnValue:
         found=found,
         met=met,
         months=MONTHS,
-        trouble=trouble(source),
+        trouble=advice(source),
         state=state_of(source),
     )
 

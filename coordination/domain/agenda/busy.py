@@ -90,7 +90,7 @@ def follow(uow: UnitOfWork, *, resource_id: int, address: str, name: str) -> Bus
         plain = fetch.clean_address(address)
     except RefusedAddress as error:
         said = whole_sentence(None, error.reason)
-        raise Invalid(said, fields={"address": said}) from error
+        raise Invalid(fields={"address": said}) from error
     source = _added(uow, resource_id, owner, name or (urlsplit(plain).hostname or ""))
     source.address_enc = crypto.encrypt(plain, _context(resource_id))
     source.next_at = uow.now
@@ -108,7 +108,7 @@ def upload(
         spans = _spans(content, uow.now, zone)
     except RefusedCalendar as error:
         said = whole_sentence(error.component, error.reason)
-        raise Invalid(said, fields={"file": said}) from error
+        raise Invalid(fields={"file": said}) from error
     source = _added(uow, resource_id, owner, name)
     uow.session.flush()  # the spans refer to it
     _replace(uow, source, spans)

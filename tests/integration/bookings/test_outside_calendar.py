@@ -229,7 +229,7 @@ def test_a_file_that_is_not_understood_leaves_nothing_behind(stage: Stage) -> No
     )
     with pytest.raises(Invalid) as refusal:
         uploaded(stage, bad)
-    said = refusal.value.message
+    said = refusal.value.fields["file"]
     assert "每秒" in said.zh
     assert "重复规则" in said.zh
     assert "改成单次日程" in said.zh
