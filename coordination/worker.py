@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 from apscheduler.schedulers.background import BackgroundScheduler
 from procrastinate import App
 from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from calendars.fetch import Network
@@ -264,13 +265,25 @@ def run_clock(settings: Settings) -> None:
     engine = create_engine(settings.database_url, pool_pre_ping=True)
     jobs = make_job_app(libpq_dsn(settings.database_url))
     while not stop.is_set():
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as leader:
-            if not leader.scalar(text("select pg_try_advisory_lock(:k)"), {"k": LEADER}):
-                stop.wait(2)
-                continue
-            log.info("this clock leads")
-            _lead(leader, engine, jobs, stop)
+        try:
+            _lead_if_none_does(engine, jobs, stop)
+        except DBAPIError as error:
+            # a database that restarts must not take the clock down with it
+            log.warning("the clock waits for its database: %s", type(error).__name__)
+        stop.wait(2)
     engine.dispose()
+
+
+def _lead_if_none_does(engine: Engine, jobs: App, stop: threading.Event) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as leader:
+        if not leader.scalar(text("select pg_try_advisory_lock(:k)"), {"k": LEADER}):
+            return
+        log.info("this clock leads")
+        try:
+            _lead(leader, engine, jobs, stop)
+        finally:
+            # the pool must not keep this session alive with the lock still held
+            leader.invalidate()
 
 
 def _lead(leader: Connection, engine: Engine, jobs: App, stop: threading.Event) -> None:

@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, UniqueViolation
+from procrastinate.jobs import Status
 from procrastinate.schema import SchemaManager
 from procrastinate.types import JSONDict
 from sqlalchemy.orm import Session
@@ -56,7 +57,11 @@ async def reap_stalled(app: App) -> int:
     """Give the jobs of dead workers to living ones; return how many."""
     count = 0
     for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_AFTER):
-        await app.job_manager.retry_job(job)
+        try:
+            await app.job_manager.retry_job(job)
+        except UniqueViolation:
+            # another one that delivers whatever is due waits already
+            await app.job_manager.finish_job(job, status=Status.ABORTED, delete_job=False)
         count += 1
     if count:
         log.warning("%d stalled jobs were taken over", count)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -152,6 +153,8 @@ def main() -> int:
     parser.add_argument("--mean", type=float, default=2.0, help="seconds between two harms")
     parser.add_argument("--settle", type=float, default=600.0)
     given = parser.parse_args()
+    # so that what was started is stopped, whoever ends this
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     outcome = run(
         Order(
             given.n,

@@ -5,9 +5,11 @@ Everything is the product's own program; only its waiting times are scaled (see 
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -36,6 +38,7 @@ from tests.standin.twilio import ACCOUNT, TOKEN
 FIELD_KEY = "a field key for fault tests only"
 BODY = "光明实验小学:明天放假一天。 No school tomorrow."
 FIRST_PHONE = 13_800_000_000
+_PR_SET_PDEATHSIG = 1
 
 
 class CrashingPostgres(EmbeddedPostgres):
@@ -73,7 +76,8 @@ class Site:
 
     def __enter__(self) -> Self:
         crypto.use_key(FIELD_KEY)
-        self._closing.callback(shutil.rmtree, self.folder, ignore_errors=True)
+        if not os.environ.get("FAULTS_KEEP"):
+            self._closing.callback(shutil.rmtree, self.folder, ignore_errors=True)
         try:
             self._closing.enter_context(self.server)
             migrate(self.server.url())
@@ -127,6 +131,7 @@ class Site:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=_die_with_parent,
             )
 
     def start_provider(self) -> subprocess.Popen[bytes]:
@@ -233,6 +238,11 @@ class Site:
             rows = connection.execute("select recipient_id, state from outbox_message").fetchall()
         recorded = {(phone_of(int(str(who))), BODY): str(state) for who, state in rows}
         return judge(self.expected, accepted_in(self.journal), recorded)
+
+
+def _die_with_parent() -> None:
+    # nobody would stop them after a harness that was killed
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
