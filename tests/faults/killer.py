@@ -21,13 +21,11 @@ class Fleet:
         self.running = [make() for make in start]
 
     def kill(self, number: int) -> None:
-        """kill -9, and a successor at once."""
+        """kill -9; `revive` starts a successor."""
         with self._lock:
-            old = self.running[number]
-            # a stopped process must be able to die too, and SIGKILL does that
-            old.kill()
-            old.wait()
-            self.running[number] = self._start[number]()
+            one = self.running[number]
+            one.kill()
+            one.wait()
 
     def pause(self, number: int, seconds: float) -> None:
         """SIGSTOP, and SIGCONT later: the process does not know that time has passed."""

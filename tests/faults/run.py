@@ -42,7 +42,6 @@ class Order:
     crashes: int = 2
     callbacks: float = 0.5
     settle_seconds: float = 180.0
-    program: str = "tests.faults.scaled"
     loud: bool = False
 
 
@@ -70,7 +69,7 @@ def run(order: Order) -> Outcome:
     with Site(seed=order.seed, scale=order.scale, plan=plan) as site:
         site.seed_messages(order.n)
         site.web()
-        workers, begun = site.workers(order.workers, order.program), time.monotonic()
+        workers, begun = site.workers(order.workers), time.monotonic()
         site.clocks()
         killer = Killer(order.seed, order.mean_seconds, _harms(site, workers))
         killer.start()

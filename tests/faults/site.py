@@ -152,14 +152,15 @@ class Site:
         pipe.write(f"{line}\n".encode())
         pipe.flush()
 
-    def workers(self, count: int, program: str = "tests.faults.scaled") -> Fleet:
-        """Every other worker reaches the database through the proxy."""
+    def workers(self, count: int, *, without: str = "") -> Fleet:
+        """Every other worker reaches the database through the proxy; `without` one of its guards."""
+        program = ["tests.faults.broken", without] if without else ["tests.faults.scaled"]
 
         def starter(number: int) -> Callable[[], subprocess.Popen[bytes]]:
             proxied = f"postgresql://postgres@127.0.0.1:{self.pg_proxy_port}/coordination"
             url = proxied if number % 2 else self.server.url()
             return lambda: self.spawn(
-                [sys.executable, "-m", program, "worker"], f"worker-{number}", DATABASE_URL=url
+                [sys.executable, "-m", *program, "worker"], f"worker-{number}", DATABASE_URL=url
             )
 
         return self._fleet([starter(number) for number in range(count)])
@@ -196,6 +197,9 @@ class Site:
     def provider_says(self) -> dict[str, object]:
         return dict(json.loads(self._ask("/__accepted")))
 
+    def taken_by_provider(self) -> int:
+        return len(accepted_in(self.journal))
+
     def _ask(self, path: str, data: bytes | None = None) -> bytes:
         url = f"http://127.0.0.1:{self.provider_port}{path}"
         with urllib.request.urlopen(urllib.request.Request(url, data=data), timeout=30) as answer:
@@ -208,6 +212,7 @@ class Site:
 
     def seed_messages(self, count: int, *, message_class: str = "info") -> None:
         """One person, one number and one message each; the text is the same for all."""
+        crypto.use_key(FIELD_KEY)
         with self.connect() as connection, connection.transaction():
             cursor = connection.cursor()
             with cursor.copy("copy person (id, name) from stdin") as copy:
@@ -227,6 +232,33 @@ class Site:
             )
             cursor.execute("analyze")
         self.expected = [(phone_of(number), BODY) for number in range(1, count + 1)]
+
+    def begin_anew(self, **plan: object) -> None:
+        """Forget all messages; a provider with another plan and an empty memory."""
+        _end(self.provider)
+        self.journal.unlink(missing_ok=True)
+        self.plan = plan
+        self.provider = self.start_provider()
+        with self.connect() as connection:
+            connection.execute(
+                "truncate outbox_message, delivery_attempt, delivery_circuit, suppression,"
+                " contact_point, person, procrastinate_jobs restart identity cascade"
+            )
+        self.wait_for(self.provider_port)
+
+    def wait_until(self, holds: Callable[[dict[str, int]], bool], seconds: float = 40) -> None:
+        """Wait for the counts by state to be as said; TimeoutError shows what they were."""
+        deadline, tally = time.monotonic() + seconds, {}
+        while time.monotonic() < deadline:
+            tally = self.tally()
+            if holds(tally):
+                return
+            time.sleep(0.1)
+        with self.connect() as connection:
+            jobs = connection.execute(
+                "select task_name, status, queueing_lock, attempts from procrastinate_jobs"
+            ).fetchall()
+        raise TimeoutError(f"still {tally}; jobs: {jobs[:10]}")
 
     def tally(self) -> dict[str, int]:
         with self.connect() as connection:
