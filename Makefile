@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 CHOSEN := $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help run test tour lint environment migrations bench fuzz screens lock clean
+.PHONY: help run test tour lint environment migrations bench fuzz faults clocks screens lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,14 @@ bench: .venv/.dev ## measure against peers and limits, candidates interleaved in
 
 fuzz: .venv/.dev ## mutate calendar files against the importer (MINUTES=60 of CPU, SEED=1)
 	@PYTHONPATH=. $(PY) scripts/fuzz_calendars.py --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
+N ?= 10000
+SEED ?= 1
+faults: .venv/.dev ## send N=10000 messages, SEED=1, through kills, cuts and crashes; nobody lost, nobody twice
+	@PYTHONPATH=. $(PY) -m tests.faults.run --n $(N) --seed $(SEED) $(ARGS)
+
+clocks: .venv/.dev ## three clocks that jump by 90 minutes, N=100000 reminders, each exactly once
+	@PYTHONPATH=. $(PY) -m tests.faults.clocks --n $(if $(filter command line,$(origin N)),$(N),100000) --seed $(SEED)
 
 screens: .venv/.dev coordination/static/vendor/.done ## make docs/screens/ anew
 	@scripts/need-browser

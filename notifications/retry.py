@@ -15,7 +15,9 @@ from notifications.values import Refused
 CHECKS = (timedelta(minutes=2), timedelta(minutes=5), timedelta(minutes=15))
 BACKOFF = tuple(timedelta(seconds=s) for s in (5, 20, 60, 180, 600, 1800, 3600))
 MAX_TRIES = 12
-MAX_RESENDS_AFTER_DOUBT = 1
+# each time the provider was asked three times, and the sender could send no more: the last re-send is
+# as safe as the first. A worker that is killed leaves its whole claim in doubt, and may be killed twice
+MAX_RESENDS_AFTER_DOUBT = 3
 STRIKES_TO_SUPPRESS = 3
 HALT = timedelta(minutes=5)
 
@@ -66,7 +68,7 @@ def after_absence(
         # the person has long asked for another code
         return Decision(State.EXPIRED, now, "too_late")
     if resends >= MAX_RESENDS_AFTER_DOUBT:
-        return Decision(State.NEEDS_HUMAN, now, "doubt_twice")
+        return Decision(State.NEEDS_HUMAN, now, "doubt_again_and_again")
     return Decision(State.QUEUED, now, "not_found_at_provider")
 
 

@@ -16,7 +16,7 @@ from notifications import clock
 from notifications.claiming import claim
 from notifications.pump import deliver_batch
 from notifications.reconciling import reconcile
-from notifications.retry import CHECKS
+from notifications.retry import CHECKS, MAX_RESENDS_AFTER_DOUBT
 from notifications.values import Answer, Attempt, Doubt, Skip
 from notifications.workers import Worker
 from tests.unit.notifications.making import (
@@ -78,17 +78,19 @@ def test_three_absences_allow_one_more_sending(
     assert [a.state for a in attempts_of(engine, message_id)] == ["not_taken", "accepted"]
 
 
-def test_a_second_doubt_goes_to_a_person(engine: Engine, worker: Worker, phones: Phones) -> None:
+def test_doubt_again_and_again_goes_to_a_person(
+    engine: Engine, worker: Worker, phones: Phones
+) -> None:
     provider = Provider(answer=lambda _: Doubt("read_timeout"))
     message_id, now = _in_doubt(engine, worker, phones, provider)
-    for _ in range(2):
+    for _ in range(MAX_RESENDS_AFTER_DOUBT + 1):
         for wait in ASKED:
             reconcile(engine, {"sms": provider}, phones, now=now + wait)
         now += ASKED[-1]
         deliver_batch(engine, {"sms": provider}, phones, worker.id, now=now)
     message = message_of(engine, message_id)
-    assert (message.state, message.reason_code) == ("needs_human", "doubt_twice")
-    assert len(provider.calls) == 2
+    assert (message.state, message.reason_code) == ("needs_human", "doubt_again_and_again")
+    assert len(provider.calls) == MAX_RESENDS_AFTER_DOUBT + 1
 
 
 @pytest.mark.parametrize("message_class", ["sign", "info"])
