@@ -58,7 +58,7 @@ def test_a_worker_that_was_stopped_for_long_does_not_send_what_others_took_over(
     site.wait_until(lambda tally: tally.get("accepted", 0) > 0)
     others = site.workers(1, without=without)
     # longer than all three questions to the provider together
-    workers.pause(0, 2 * 15 * 60 / SCALE)
+    workers.pause(0, 1.3 * 15 * 60 / SCALE)
     site.wait_until(_settled)
     time.sleep(1)
     for fleet in (clocks, workers, others):

@@ -131,6 +131,37 @@ def test_a_stalled_job_is_taken_over(engine: Engine, delivering: tuple[App, Prov
     assert [status for status, args in _jobs(engine) if "ids" in args] == ["succeeded"]
 
 
+def test_a_stalled_drain_beside_a_waiting_one_does_not_hold_up_the_others(
+    engine: Engine, app: App
+) -> None:
+    with Session(engine) as session:
+        session.execute(
+            text(
+                "insert into procrastinate_workers (last_heartbeat) values (now() - interval '1 hour')"
+            )
+        )
+        for defer in (
+            lambda: jobs.defer_drain(app, session),
+            lambda: jobs.defer_in_transaction(app, session, [1]),
+        ):
+            defer()
+            session.execute(
+                text(
+                    "update procrastinate_jobs set status = 'doing',"
+                    " worker_id = (select max(id) from procrastinate_workers) where status = 'todo'"
+                )
+            )
+        assert jobs.defer_drain(app, session)
+        session.commit()
+
+    async def reap() -> int:
+        async with app.open_async():
+            return await jobs.reap_stalled(app)
+
+    assert asyncio.run(reap()) == 2
+    assert [status for status, _ in _jobs(engine)] == ["aborted", "todo", "todo"]
+
+
 def test_the_reaper_runs_as_the_clock_calls_it(
     engine: Engine, delivering: tuple[App, Provider]
 ) -> None:
