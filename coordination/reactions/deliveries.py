@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication.models import NoticeRecipient
+from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.consents.models import ConsentAsk
 from coordination.domain.people import contacts
 from coordination.domain.people.models import ContactPoint, Guardianship, Person
@@ -56,6 +56,7 @@ class Resolver:
             )
         )
         cut_off = _cut_off(session, messages, today)
+        stopped = _stopped(session, messages)
         wait = waits_until(session, clock.now(), self._zone)
         answers: dict[int, Address | Skip] = {}
         for message in messages:
@@ -64,6 +65,8 @@ class Resolver:
             address = addresses[kind].get(person)
             if person not in active:
                 answers[message.id] = Skip("left")
+            elif message.subject_type == "notice" and message.subject_id in stopped:
+                answers[message.id] = Skip("withdrawn")
             elif message.id in cut_off:
                 answers[message.id] = Skip("no_longer_concerned")
             elif address is None:
@@ -73,6 +76,16 @@ class Resolver:
             else:
                 answers[message.id] = Address(kind, address)
         return answers
+
+
+def _stopped(session: Session, messages: Sequence[Pending]) -> set[int]:
+    """Notices that were stopped. A text that was under way then, and was refused, comes back here."""
+    notices = {m.subject_id for m in messages if m.subject_type == "notice"}
+    return set(
+        session.scalars(
+            select(Notice.id).where(Notice.id.in_(notices), Notice.state == "cancelled")
+        )
+    )
 
 
 def _cut_off(session: Session, messages: Sequence[Pending], today: date) -> set[int]:

@@ -10,6 +10,7 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
+from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.forms import NoticeForm
 from coordination.domain.communication import queries, rules, services
@@ -33,10 +34,19 @@ from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
 from coordination.web.opening import opens
 from coordination.web.paging import paged
-from coordination.web.request import act_as, current_actor, language, reading, unit_of_work
+from coordination.web.request import (
+    act_as,
+    current_actor,
+    language,
+    reading,
+    require,
+    unit_of_work,
+)
 from coordination.web.say import say
 from coordination.web.waiting import Waiting, waits_for_family
+from notifications.progress import progress as delivered_so_far
 from notifications.segments import Segments, segments
+from notifications.states import WAITING, State
 
 bp = Blueprint("communication", __name__, url_prefix="/notices")
 
@@ -258,6 +268,51 @@ def show(notice_id: int) -> ResponseReturnValue:
     )
 
 
+@bp.get("/<int:notice_id>/progress")
+@guard(Access.STAFF)
+def progress(notice_id: int) -> ResponseReturnValue:
+    """Counts, pace and what is left of a notice that is going out; no list of people."""
+    with reading() as held:
+        notice = queries.notice_of(held, current_actor(), notice_id)
+        found = delivered_so_far(held, "notice", notice.id, clock.now())
+        more = queries.unwritten(held, notice)
+        going = queries.is_going_out(held, notice)
+    return render_template(
+        "communication/progress.html",
+        notice=notice,
+        found=found,
+        more=more,
+        going=going,
+        # what was being sent when it was stopped is still on its way
+        live=going or bool(found.count((State.SENDING,))),
+        minutes=found.minutes_for(more),
+        may_write=services.may_nudge(current_actor(), notice),
+        rows=[(state, found.states[state]) for state in State if found.states.get(state)],
+        state_word=delivery.state_word,
+        state_tone=delivery.state_tone,
+    )
+
+
+@bp.get("/<int:notice_id>/stop")
+@guard(Access.STAFF)
+def confirm_stop(notice_id: int) -> ResponseReturnValue:
+    """Ask once more, with the number of families who would not hear."""
+    with reading() as held:
+        notice = queries.notice_of(held, current_actor(), notice_id)
+        for place in services.places_of(notice):
+            require(Action.NOTICE_SEND, place)
+        found = delivered_so_far(held, "notice", notice.id, clock.now())
+        more = queries.unwritten(held, notice)
+        going = queries.is_going_out(held, notice)
+    return render_template(
+        "communication/stop.html",
+        notice=notice,
+        going=going,
+        waiting=found.count(WAITING) + more,
+        gone=found.total - found.count(WAITING),
+    )
+
+
 @bp.post("/<int:notice_id>/stop")
 @guard(Access.STAFF)
 def stop(notice_id: int) -> ResponseReturnValue:
@@ -270,7 +325,7 @@ def stop(notice_id: int) -> ResponseReturnValue:
             "Stopped. What has not left stays here; what the provider has cannot be called back.",
         )
     )
-    return redirect(url_for("communication.show", notice_id=notice_id), 303)
+    return redirect(url_for("communication.progress", notice_id=notice_id), 303)
 
 
 @bp.post("/<int:notice_id>/nudge")

@@ -273,6 +273,30 @@ def is_going_out(session: Session, notice: Notice) -> bool:
     return unwritten is not None or bool(outbox.waiting_count(session, "notice", notice.id))
 
 
+def unwritten(session: Session, notice: Notice) -> int:
+    """How many households of the present round have no text in the outbox yet.
+
+    Before the first stretch nobody is listed yet, and it is 0.
+    """
+    if notice.state != "sent":
+        return 0
+    return (
+        session.scalar(
+            select(func.count())
+            .select_from(NoticeRecipient)
+            .join(NoticeRound, NoticeRound.notice_id == NoticeRecipient.notice_id)
+            .where(
+                NoticeRound.notice_id == notice.id,
+                NoticeRound.done_at.is_(None),
+                NoticeRecipient.id > NoticeRound.upto,
+                NoticeRecipient.told_via_id == NoticeRecipient.guardian_id,
+                or_(NoticeRound.number == 0, NoticeRecipient.nudges == NoticeRound.number),
+            )
+        )
+        or 0
+    )
+
+
 def names_of(session: Session, person_ids: set[int]) -> dict[int, str]:
     """Names by id."""
     return {
