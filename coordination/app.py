@@ -40,6 +40,8 @@ def create_app(settings: Settings) -> Flask:
             "pool_pre_ping": True,
             "pool_size": 8,
             "max_overflow": 8,
+            # an error that is logged would show phones and texts
+            "hide_parameters": True,
         },
         SESSION_COOKIE_NAME="__Host-session" if secure else "session",
         SESSION_COOKIE_SECURE=secure,

@@ -166,6 +166,11 @@ class DeliveryAttempt(NotificationsBase):
             postgresql_where=text("state in ('intent', 'unknown')"),
         ),
         Index(
+            "ix_delivery_attempt_open_of_worker",
+            "worker_id",
+            postgresql_where=text("state in ('intent', 'unknown')"),
+        ),
+        Index(
             "uq_delivery_attempt_provider_id",
             "channel",
             "provider_id",

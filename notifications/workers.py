@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import threading
+from contextlib import suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Self
@@ -74,7 +75,12 @@ class Worker:
 
     def close(self, now: datetime) -> None:
         """Let go of the lock and note when."""
-        # the pool must not hand this session on with the lock still held
+        # a session's end lets go of the lock a moment later; who asks next must see it gone at once
+        with suppress(DBAPIError):
+            self._held.execute(
+                text("select pg_advisory_unlock(:c, :w)"), {"c": LOCK_CLASS, "w": self._id}
+            )
+        # the pool must not hand this session on, whatever it still holds
         self._held.invalidate()
         self._held.close()
         with self._engine.begin() as connection:

@@ -19,6 +19,7 @@ class Action(StrEnum):
     CLASS_READ = "class.read"
     CONSENT_ANSWER = "consent.answer"
     CUSTODY_LIMIT = "custody.limit"
+    DELIVERY_RUN = "delivery.run"
     ENROLMENT_CLASS = "enrolment.class"
     ENROLMENT_READ = "enrolment.read"
     FEED_MANAGE = "feed.manage"

@@ -58,3 +58,24 @@ def reason_word(code: str | None) -> Text | None:
     if not code:
         return None
     return _REASONS.get(code) or Text(f"原因代码 {code}", f"code {code}")
+
+
+_CHANNELS = {"sms": Text("短信", "Texts"), "email": Text("邮件", "Mail")}
+_HALTS = {
+    "provider_failing": Text("服务商接连出错", "the provider keeps failing"),
+    "twilio_20003": Text(
+        "服务商拒绝了账号或密钥", "the provider refuses our account or its secret"
+    ),
+    "twilio_401": Text("服务商拒绝了账号或密钥", "the provider refuses our account or its secret"),
+    "twilio_403": Text("服务商不允许这个账号发送", "the provider forbids this account to send"),
+}
+
+
+def channel_word(channel: str) -> Text:
+    """A channel in words."""
+    return _CHANNELS.get(channel, Text(channel, channel))
+
+
+def halt_word(reason: str) -> Text:
+    """Why a channel is halted, in words; a reason that nobody has explained is shown as it is."""
+    return _HALTS.get(reason, Text(reason, reason))

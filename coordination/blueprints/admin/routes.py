@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coordination.blueprints.admin.forms import QuietForm
 from coordination.domain.communication import quiet
 from coordination.domain.oversight import audits, traces
-from coordination.domain.oversight.wording import subject_word, table_word
+from coordination.domain.oversight import running as circuits_and_jobs
+from coordination.domain.oversight.running import board_of
+from coordination.domain.oversight.wording import job_word, subject_word, table_word, tick_word
+from coordination.ground import clock
 from coordination.ground.actor import Role
-from coordination.ground.errors import Forbidden
+from coordination.ground.errors import CoordinationError, Forbidden
 from coordination.ground.text import Text
 from coordination.web import delivery
 from coordination.web.forms import attempt, render_form
@@ -18,7 +24,7 @@ from coordination.web.guards import Access, guard
 from coordination.web.paging import paged
 from coordination.web.request import current_actor, reading, unit_of_work
 from coordination.web.say import say
-from coordination.web.when import today
+from coordination.web.when import ago, today
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -90,6 +96,56 @@ def quiet_hours() -> ResponseReturnValue:
             say(Text("免打扰时段已保存。", "The quiet hours are saved."))
             return redirect(url_for("admin.quiet_hours"), 303)
     return render_form("admin/quiet.html", form, policy=policy, sent=sent)
+
+
+@bp.get("/running")
+@guard(Access.ADMIN)
+def running() -> ResponseReturnValue:
+    """What runs by itself: the clock's ticks, workers, queues, doubt, halted channels, jobs."""
+    with reading() as held:
+        found = board_of(held, current_actor(), clock.now())
+    return render_template(
+        "admin/running.html",
+        board=found,
+        tick_word=tick_word,
+        job_word=job_word,
+        ago=lambda at: ago(found.at - at),
+        channel_word=delivery.channel_word,
+        halt_word=delivery.halt_word,
+    )
+
+
+@bp.post("/running/circuits/<channel>/close")
+@guard(Access.ADMIN)
+def close_circuit(channel: str) -> ResponseReturnValue:
+    """Try a halted channel again at once."""
+    done = Text("通道已恢复，等待的消息马上发送。", "The channel is tried again now.")
+    with _told(done), unit_of_work() as uow:
+        circuits_and_jobs.close_circuit(uow, channel=channel)
+    return redirect(url_for("admin.running"), 303)
+
+
+@bp.post("/running/jobs/<int:job_id>/retry")
+@guard(Access.ADMIN)
+def retry_job(job_id: int) -> ResponseReturnValue:
+    """Put a failed or stalled job back."""
+    done = Text("任务已重新排队。", "The job waits for a worker again.")
+    with _told(done), unit_of_work() as uow:
+        circuits_and_jobs.retry_job(uow, job_id=job_id)
+    return redirect(url_for("admin.running"), 303)
+
+
+@contextmanager
+def _told(done: Text) -> Iterator[None]:
+    """Say that it is done, or why not; who may not do it at all gets the page that says so."""
+    try:
+        yield
+    except CoordinationError as refusal:
+        if refusal.status in (403, 404):
+            raise
+        say(refusal.message, "need")
+    else:
+        say(done)
 
 
 @bp.get("/audit")

@@ -20,6 +20,7 @@ _ZH = {
     "consent_ask": "征询",
     "consent_request": "知情同意书",
     "contact_point": "联系方式",
+    "delivery_circuit": "发送通道",
     "enrolment": "报名",
     "feed_token": "日历订阅",
     "guardianship": "监护关系",
@@ -33,6 +34,7 @@ _ZH = {
     "partner_profile": "资源单位档案",
     "person": "人员",
     "practice_session": "场次",
+    "procrastinate_jobs": "后台任务",
     "resource": "资源",
     "roster_batch": "导入批次",
     "shift_assignment": "志愿者排班",
@@ -54,3 +56,31 @@ _SUBJECTS = {"session": "practice_session", "consent": "consent_request", "shift
 def subject_word(subject_type: str) -> Text:
     """What a message is about, for people."""
     return table_word(_SUBJECTS.get(subject_type, subject_type))
+
+
+# what the clock does, under the names of its ticks
+_TICKS = {
+    "heartbeat": Text("时钟心跳", "Heartbeat of the clock"),
+    "write notices": Text("写出大范围通知", "Write notices to many"),
+    "dispatch due messages": Text("派发到期消息", "Dispatch due messages"),
+    "send due reminders": Text("生成到期提醒", "Write due reminders"),
+    "expire holds": Text("释放过期保留", "Release expired holds"),
+    "erase old texts": Text("清除旧消息正文", "Erase old texts"),
+    "forget expired sign-ins": Text("清除过期登录", "Forget expired sign-ins"),
+    "tidy calendars": Text("整理日历", "Tidy calendars"),
+    "read partners' calendars": Text("读取伙伴单位日历", "Read partners' calendars"),
+}
+_JOBS = {
+    "notifications.deliver_batch": Text("发送消息", "Deliver messages"),
+    "notifications.retry_stalled": Text("接管停滞任务", "Take over stalled jobs"),
+}
+
+
+def tick_word(name: str) -> Text:
+    """What a tick does; one that has no words yet keeps its name."""
+    return _TICKS.get(name, Text(name, name))
+
+
+def job_word(task: str) -> Text:
+    """What a job does."""
+    return _JOBS.get(task, Text(task, task))
