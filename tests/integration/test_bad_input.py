@@ -100,6 +100,8 @@ TABLES = {
     "membership_id": "select max(m.id) from membership m join organisation o on o.id = m.org_id"
     " where o.code = 'GMSY'",
     "guardianship_id": "select min(id) from guardianship",
+    "channel": "select 'sms'",
+    "job_id": "select max(id) from procrastinate_jobs",
 }
 # what an honest person would type, where the page itself offers nothing
 HONEST = {
