@@ -38,7 +38,8 @@ from coordination.seed.demo import PASSWORD, ZONE, load_demo
 from coordination.settings import Settings
 from coordination.supervisor import migrate
 from coordination.tour import CODE, Story
-from coordination.worker import configure
+from coordination.worker import TICKS, configure, run_tick
+from notifications.jobs import libpq_dsn, make_job_app
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "screens"
@@ -53,9 +54,11 @@ PAGES = (
     ("notices", "lijing", "/notices/"),
     ("compose", "lijing", "/notices/new"),
     ("notice", "lijing", "/notices/1"),
+    ("notice-progress", "lijing", "/notices/1/progress"),
     ("compose-district", "admin", "/notices/new"),
     ("quiet-hours", "admin", "/admin/quiet"),
     ("message-journey", "admin", "/admin/messages/1"),
+    ("running", "admin", "/admin/running"),
     ("family", "parent", "/family"),
     ("family-calendar", "parent", "/calendars/family?day=SOON"),
     ("subscribe", "parent", "/calendars"),
@@ -169,6 +172,9 @@ def furnish(story: Story) -> dict[str, str]:
             uow, session_id=held, class_id=class_id, adults=3, needs="2 名学生花生过敏"
         )
     hand_in_roster(story)
+    jobs = make_job_app(libpq_dsn(story.settings.database_url))
+    for tick in TICKS:
+        run_tick(tick, story.engine, jobs)
     consents = [t for t in story.deliver() if CODE.search(t.body)]
     return {
         "notice": CODE.findall(notices[0].body)[0],
