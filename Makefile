@@ -63,12 +63,13 @@ clean: ## remove the environment (not the data in instance/)
 
 .venv/.run: requirements.lock | .venv/bin/python
 	@echo "[2/3] Installing about 90 packages with their hashes checked (about 250 MB, a minute or two)"
-	@$(PY) -m pip install --require-hashes --disable-pip-version-check --progress-bar on -r requirements.lock
+	@$(PY) -m pip install --require-hashes --no-deps --disable-pip-version-check --progress-bar on -r requirements.lock
 	@touch $@
 
 .venv/.dev: requirements-dev.lock .venv/.run
 	@echo "Installing what the tests need"
-	@$(PY) -m pip install --require-hashes --disable-pip-version-check --progress-bar on -r requirements-dev.lock
+	@$(PY) -m pip install --require-hashes --no-deps --disable-pip-version-check --progress-bar on -r requirements-dev.lock
+	@$(PY) -m pip --disable-pip-version-check check
 	@touch $@
 
 coordination/static/vendor/.done: package-lock.json | .venv/.run
