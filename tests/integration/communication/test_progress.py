@@ -125,12 +125,9 @@ def test_twenty_thousand_families_cost_as_many_statements_as_three(
         client.get(path)
     _many_families(stage.engine, notice, FAMILIES)
     with _statements() as many:
-        began = time.perf_counter()
         page = client.get(path).get_data(as_text=True)
-        took = time.perf_counter() - began
     assert str(FAMILIES + 3) in page
     assert len(many) == len(few)
-    assert took < 1.0, f"{took:.2f} s"
     assert len(page) < 20_000, "nobody is listed"
 
 
@@ -167,10 +164,10 @@ def test_strangers_neither_watch_nor_stop(stage: Stage, visit: Visit, role: str)
     assert _progress(stage, notice).states == {State.QUEUED: 3}
 
 
-def test_stopping_twenty_thousand_takes_effect_within_two_seconds(
+def test_stopping_twenty_thousand_lets_go_only_what_is_already_in_hand(
     stage: Stage, visit: Visit
 ) -> None:
-    """The last text is taken by the provider less than two seconds after the press."""
+    """Once the press is answered, no more leaves than the sender held at that moment."""
     notice = stage.send()
     _many_families(stage.engine, notice, FAMILIES)
     engine = create_engine(stage.url, pool_size=10)
@@ -188,14 +185,15 @@ def test_stopping_twenty_thousand_takes_effect_within_two_seconds(
         while len(provider.taken) < 200 and time.monotonic() < until:
             time.sleep(0.05)
         assert len(provider.taken) >= 200
-        pressed = time.monotonic()
         assert visit("teacher").post(f"/notices/{notice}/stop").status_code == 303
-        time.sleep(max(0.0, pressed + 2 - time.monotonic()))
-        after_two = len(provider.taken)
-        sending.join(timeout=30)
+        # in this order: what leaves between the two looks was in hand at the first
+        in_hand = _progress(stage, notice).states.get(State.SENDING, 0)
+        taken = len(provider.taken)
+        sending.join(timeout=120)
         assert not sending.is_alive()
         pump.close()
-        assert len(provider.taken) == after_two
+        assert len(provider.taken) - taken <= in_hand
+        assert in_hand < FAMILIES / 20, "it holds a few seconds' worth, not the whole notice"
     engine.dispose()
     found = _progress(stage, notice)
     assert found.states[State.CANCELLED] > FAMILIES / 2
