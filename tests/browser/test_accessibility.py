@@ -15,8 +15,9 @@ from rich.console import Console
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
+from coordination.domain.communication import services as communication
 from coordination.domain.people.roster import batches
-from coordination.ground.text import mask_name
+from coordination.ground.text import Text, mask_name
 from coordination.reactions.work import begin
 from coordination.tour import ROSTER, Story
 from scripts.screens import furnish
@@ -40,6 +41,17 @@ def codes(site: Site, engine: Engine, tmp_path_factory: pytest.TempPathFactory) 
     path.write_bytes(ROSTER.encode("gbk"))
     with Session(engine) as session, begin(session, story.staff("admin")) as uow:
         batches.preview(uow, path=path, name=path.name)
+    with story.acting(story.staff("lijing")) as uow:
+        # still going out: it can be watched, and stopped
+        going = communication.send_notice(
+            uow,
+            draft_key="going-out",
+            class_ids=uow.actor.class_ids,
+            title=Text("明天穿校服", "School uniform tomorrow"),
+            body=Text("明天升旗，请穿校服。", "Flag raising tomorrow; please wear the uniform."),
+            level="info",
+        )
+        found["going"] = str(going.id)
     return found
 
 
@@ -82,7 +94,8 @@ def test_every_page_of_somebody_is_fit_to_be_read(
         page.goto("/calendars")
         page.locator("form[action='/calendars'] button").first.click()
         # the first person of a list may have nothing to show on the next page
-        starts = [page.url.removeprefix(site.url), "/admin/messages/1", *starts]
+        going = f"/notices/{codes['going']}/stop"
+        starts = [page.url.removeprefix(site.url), "/admin/messages/1", going, *starts]
     walk = Walk(page, site.app, what_is_written(engine), known, pictures=_pictures(who))
     walk.through(starts)
     assert walk.seen
