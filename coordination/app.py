@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> Flask:
     )
     crypto.use_key(settings.field_key)
     reminders.use_zone(settings.zone)
-    batches.use(settings.instance_dir, settings.zone)
+    batches.use_zone(settings.zone)
     notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
     door = FeedDoor(app.wsgi_app, engine_for_polls(settings.database_url), settings.zone)
     app.wsgi_app = door.serve  # type: ignore[method-assign]

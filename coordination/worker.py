@@ -55,7 +55,7 @@ def configure(settings: Settings) -> None:
     delivery_clock.read_from(clock.now)
     notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
     reminders.use_zone(settings.zone)
-    batches.use(settings.instance_dir, settings.zone)
+    batches.use_zone(settings.zone)
 
 
 def _engine(settings: Settings, *, pool_size: int = 5) -> Engine:

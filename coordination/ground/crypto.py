@@ -44,19 +44,26 @@ def _aead(key: bytes) -> AESGCM:
 
 
 def encrypt(plain: str, context: str) -> bytes:
-    """Version byte + nonce + ciphertext; `context` (e.g. ``contact_point.value``) is bound as AAD."""
-    nonce = os.urandom(_NONCE)
-    sealed = _aead(_derived("field")).encrypt(nonce, plain.encode(), context.encode())
-    return _VERSION + nonce + sealed
+    """A sealed text; `context` (e.g. ``contact_point.value``) says where it belongs."""
+    return seal(plain.encode(), context)
 
 
 def decrypt(sealed: bytes, context: str) -> str:
     """The text behind `sealed`; raises `cryptography.exceptions.InvalidTag` if moved or altered."""
+    return unseal(sealed, context).decode()
+
+
+def seal(plain: bytes, context: str) -> bytes:
+    """Version byte + nonce + ciphertext; `context` is bound as AAD."""
+    nonce = os.urandom(_NONCE)
+    return _VERSION + nonce + _aead(_derived("field")).encrypt(nonce, plain, context.encode())
+
+
+def unseal(sealed: bytes, context: str) -> bytes:
+    """The bytes behind `sealed`; raises `cryptography.exceptions.InvalidTag` if moved or altered."""
     body = bytes(sealed)
-    return (
-        _aead(_derived("field"))
-        .decrypt(body[1 : 1 + _NONCE], body[1 + _NONCE :], context.encode())
-        .decode()
+    return _aead(_derived("field")).decrypt(
+        body[1 : 1 + _NONCE], body[1 + _NONCE :], context.encode()
     )
 
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page, expect
-
-from coordination.domain.people.roster import batches
-from coordination.seed.demo import ZONE
 
 if TYPE_CHECKING:
     from tests.browser.conftest import District
@@ -25,18 +22,15 @@ ROSTER = """学校,班级,学号,学生姓名,监护人1姓名,监护人1关系,
 
 
 @pytest.fixture
-def roster(tmp_path: Path, district: District) -> Iterator[Callable[[int], Path]]:
-    """Writes a roster for one test; uploads wait in a folder of the test's own."""
-    settings = district.site.app.config["SETTINGS"]
-    batches.use(tmp_path, ZONE)
+def roster(tmp_path: Path) -> Callable[[int], Path]:
+    """Writes a roster for one test."""
 
     def write(number: int) -> Path:
         path = tmp_path / f"五年级{number}.csv"
         path.write_text(ROSTER.format(n=number), encoding="gb18030")
         return path
 
-    yield write
-    batches.use(settings.instance_dir, settings.zone)
+    return write
 
 
 def _children(district: District, number: int) -> int:

@@ -58,7 +58,7 @@ class Town:
         return sorted({found[0], found[len(found) // 2], found[-1]}) if found else []
 
 
-def busy(url: str, upload_dir: Path) -> Town:
+def busy(url: str) -> Town:
     """Write the day; everything is committed."""
     engine = create_engine(url)
     settings = load({"DATABASE_URL": url, "FIELD_KEY": FIELD_KEY})
@@ -89,7 +89,7 @@ def busy(url: str, upload_dir: Path) -> Town:
     with Session(engine) as session:
         for code in texts:
             town.codes.setdefault(links.open_code(session, code).subject_type, []).append(code)
-    batches.use(upload_dir, ZONE)
+    batches.use_zone(ZONE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "roster.csv"
         path.write_text(ROSTER, encoding="utf-8")

@@ -214,7 +214,7 @@ class Fields(HTMLParser):
 @pytest.fixture(scope="module")
 def town(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     clock.travel_to(datetime(2026, 11, 24, 9, tzinfo=ZONE))
-    made = busy(pg_url, tmp_path_factory.mktemp("uploads"))
+    made = busy(pg_url)
     yield made
     made.engine.dispose()
 

@@ -61,7 +61,7 @@ TABLES = {
 
 @pytest.fixture(scope="module")
 def town(pg_url: str, tmp_path_factory: pytest.TempPathFactory) -> Town:
-    return busy(pg_url, tmp_path_factory.mktemp("uploads"))
+    return busy(pg_url)
 
 
 @pytest.fixture(scope="module")

@@ -296,13 +296,23 @@ class RosterBatch(Row, Base):
     state: Mapped[str]
     made_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     counts: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default=text("'{}'"))
-    file_path: Mapped[str | None]
     applied_at: Mapped[datetime | None]
     undone_at: Mapped[datetime | None]
 
     __table_args__ = (
         CheckConstraint("state in ('previewed','applied','undone','discarded')", name="state"),
     )
+
+
+class RosterUpload(Base):
+    """上传文件: a part of the file that a preview was made from, sealed; gone once it is dealt with."""
+
+    __tablename__ = "roster_upload"
+    batch_id: Mapped[int] = mapped_column(
+        ForeignKey("roster_batch.id", ondelete="CASCADE"), primary_key=True
+    )
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    body_enc: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class RosterChange(Row, Base):

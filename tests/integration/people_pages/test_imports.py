@@ -13,7 +13,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from coordination.domain.people.models import ClassGroup, Person, RosterBatch
+from coordination.domain.people.models import ClassGroup, Person, RosterBatch, RosterUpload
 from tests.build.roster import Export, as_csv
 from tests.integration.people_pages.conftest import Stage
 
@@ -104,13 +104,19 @@ def test_undo_takes_back_what_was_written(stage: Stage) -> None:
     assert "没有写入，或已经撤销" in twice.text
 
 
+def uploaded(stage: Stage) -> list[str]:
+    """The batches whose files are kept."""
+    with Session(stage.engine) as session:
+        found = session.scalars(select(RosterUpload.batch_id).distinct())
+        return [f"/people/import/{number}" for number in found]
+
+
 def test_discard_keeps_the_roster_and_deletes_the_file(stage: Stage) -> None:
     office = stage.visit("district_admin")
-    folder = Path(stage.app.config["SETTINGS"].instance_dir) / "uploads"
     batch = batch_of(hand_in(office, sheet()))
-    assert len(list(folder.iterdir())) == 1
+    assert uploaded(stage) == [batch]
     page = office.post(f"{batch}/discard", follow_redirects=True)
-    assert "已放弃" in page.text and list(folder.iterdir()) == []
+    assert "已放弃" in page.text and uploaded(stage) == []
     late = office.post(f"{batch}/apply", follow_redirects=True)
     assert "已经处理过了" in late.text and people(stage, "赵一") == 0
 

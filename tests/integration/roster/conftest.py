@@ -21,8 +21,8 @@ START = datetime(2026, 9, 2, 1, 0, tzinfo=UTC)
 
 @pytest.fixture
 def office(fresh_url: str, tmp_path: Path) -> Iterator[Office]:
-    """The office of an empty district, with its uploads in a folder of its own."""
-    batches.use(tmp_path / "instance", ZoneInfo("Asia/Shanghai"))
+    """The office of an empty district."""
+    batches.use_zone(ZoneInfo("Asia/Shanghai"))
     clock.travel_to(START)
     engine = create_engine(fresh_url)
     with Session(engine) as session:

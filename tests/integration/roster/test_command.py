@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.people.models import RosterBatch
+from coordination.domain.people.models import RosterBatch, RosterUpload
 from coordination.domain.people.roster.command import import_path
 from coordination.ground.actor import Actor
 from coordination.ground.uow import UnitOfWork
@@ -43,7 +43,8 @@ def test_a_preview_prints_and_leaves_nothing(
     assert "--apply" in printed
     assert office.hashed(physical=True) == before
     assert states(office) == ["discarded"]
-    assert list((tmp_path / "instance" / "uploads").iterdir()) == []
+    with Session(office.engine) as session:
+        assert session.scalars(select(RosterUpload.batch_id)).all() == []
 
 
 def test_apply_writes_and_says_how_much(

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.exceptions import InvalidTag
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ from coordination.domain.people.models import (
     Organisation,
     Person,
     RosterBatch,
+    RosterUpload,
 )
 from coordination.domain.people.roster import batches, findings, queries, uploads, writing
 from coordination.ground import clock
@@ -211,21 +213,52 @@ def test_a_preview_of_yesterday_may_be_applied_today(office: Office) -> None:
 
 
 def test_the_uploaded_file_is_gone_once_it_is_applied_or_discarded(
-    office: Office, tmp_path: Path
+    office: Office,
 ) -> None:
-    folder = tmp_path / "instance" / "uploads"
     batch = office.preview(Export())
-    (held,) = folder.iterdir()
-    assert held.stat().st_mode & 0o077 == 0
+    assert held_by(office) == {batch}
     office.apply(batch)
-    assert list(folder.iterdir()) == []
+    assert held_by(office) == set()
     batch = office.preview(changed_export())
     assert kept_lines(office, batch) > 0
     office.discard(batch)
-    assert list(folder.iterdir()) == []
+    assert held_by(office) == set()
     assert kept_lines(office, batch) == 0
     with pytest.raises(Conflict):
         office.apply(batch)
+
+
+def test_an_uploaded_file_is_sealed_and_belongs_to_its_batch(
+    office: Office, tmp_path: Path
+) -> None:
+    plain = tmp_path / "roster.csv"
+    plain.write_bytes("王小宇,13800138001\n".encode() * 80_000)  # more than one part
+    with Session(office.engine) as session:
+        batches_of = [RosterBatch(source_name="a", format="sheet", state="previewed") for _ in "ab"]
+        session.add_all(batches_of)
+        session.flush()
+        for batch in batches_of:
+            uploads.keep(session, batch.id, plain)
+        with uploads.kept(session, batches_of[0].id) as copy:
+            assert copy.read_bytes() == plain.read_bytes()
+        stored = session.scalars(select(RosterUpload.body_enc)).all()
+        assert len(stored) == 4
+        assert not any("王小宇".encode() in part or b"13800138001" in part for part in stored)
+        # a part that is put into another's place is noticed
+        session.execute(
+            text(
+                "update roster_upload a set body_enc = b.body_enc from roster_upload b"
+                " where a.part = 0 and b.part = 0 and a.batch_id <> b.batch_id"
+            )
+        )
+        with pytest.raises(InvalidTag), uploads.kept(session, batches_of[0].id):
+            pass
+
+
+def held_by(office: Office) -> set[int]:
+    """The batches whose files are kept."""
+    with Session(office.engine) as session:
+        return set(session.scalars(select(RosterUpload.batch_id)))
 
 
 def kept_lines(office: Office, batch_id: int) -> int:
@@ -239,10 +272,10 @@ def test_a_file_that_cannot_be_read_is_not_kept(office: Office, tmp_path: Path) 
     broken.write_bytes(b"PK\x03\x04" + b"\0" * 100)
     with pytest.raises(Invalid):
         office.preview(broken)
-    assert list((tmp_path / "instance" / "uploads").iterdir()) == []
+    assert held_by(office) == set()
 
 
-def test_a_preview_nobody_applied_is_given_up_after_a_week(office: Office, tmp_path: Path) -> None:
+def test_a_preview_nobody_applied_is_given_up_after_a_week(office: Office) -> None:
     office.preview(Export())
     with Session(office.engine) as session:
         session.execute(text("update roster_batch set created_at = :at"), {"at": clock.now()})
@@ -252,13 +285,13 @@ def test_a_preview_nobody_applied_is_given_up_after_a_week(office: Office, tmp_p
     with Session(office.engine) as session:
         states = session.scalars(select(RosterBatch.state).order_by(RosterBatch.id)).all()
     assert states == ["discarded", "previewed"]
-    assert len(list((tmp_path / "instance" / "uploads").iterdir())) == 1
+    assert len(held_by(office)) == 1
 
 
-def test_apply_says_so_if_the_file_is_no_longer_there(office: Office, tmp_path: Path) -> None:
+def test_apply_says_so_if_the_file_is_no_longer_there(office: Office) -> None:
     batch = office.preview(Export())
-    for held in (tmp_path / "instance" / "uploads").iterdir():
-        held.unlink()
+    with Session(office.engine) as session, session.begin():
+        uploads.forget(session, batch)
     with pytest.raises(Invalid):
         office.apply(batch)
 

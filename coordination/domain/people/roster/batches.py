@@ -39,11 +39,10 @@ _PREVIEW_LIFE = timedelta(days=7)
 _zone = ZoneInfo("Asia/Shanghai")
 
 
-def use(instance_dir: Path, zone: ZoneInfo) -> None:
-    """Where uploads wait, and in which zone a day begins; once per process."""
+def use_zone(zone: ZoneInfo) -> None:
+    """In which zone a day begins; once per process."""
     global _zone
     _zone = zone
-    uploads.use_folder(instance_dir / "uploads")
 
 
 def preview(uow: UnitOfWork, *, path: Path, name: str) -> int:
@@ -53,9 +52,8 @@ def preview(uow: UnitOfWork, *, path: Path, name: str) -> int:
     """
     uow.authorize(Action.ROSTER_IMPORT)
     _forget_old(uow)
-    kept = uploads.keep(path)
-    try:
-        found = _stage(uow, uploads.kept(kept), name)
+    with uploads.one_file(path) as file:
+        found = _stage(uow, file, name)
         today = _today(uow)
         compare(uow.session, found, today=today, real_ids=False)
         counts, digest = findings.counted(uow.session, _last_day(today))
@@ -64,21 +62,18 @@ def preview(uow: UnitOfWork, *, path: Path, name: str) -> int:
             format=found.key,
             state="previewed",
             made_by_id=uow.actor.person_id,
-            file_path=kept,
         )
         uow.session.add(batch)
-        uow.session.flush()  # its number goes into the lines that are kept with it
-        findings.keep_named(uow.session, batch.id, _last_day(today))
-        refusals = findings.keep_refusals(uow.session, batch.id, found)
-        batch.counts = {
-            "entities": counts,
-            "refusals": refusals,
-            "digest": digest,
-            "label": [found.label.zh, found.label.en],
-        }
-    except BaseException:
-        uploads.forget(kept)
-        raise
+        uow.session.flush()  # its number goes into what is kept with it
+        uploads.keep(uow.session, batch.id, file)
+    findings.keep_named(uow.session, batch.id, _last_day(today))
+    refusals = findings.keep_refusals(uow.session, batch.id, found)
+    batch.counts = {
+        "entities": counts,
+        "refusals": refusals,
+        "digest": digest,
+        "label": [found.label.zh, found.label.en],
+    }
     return batch.id
 
 
@@ -97,7 +92,8 @@ def apply(uow: UnitOfWork, *, batch_id: int) -> int:
             ),
             code="not_previewed",
         )
-    found = _stage(uow, uploads.kept(batch.file_path), batch.source_name)
+    with uploads.kept(uow.session, batch.id) as file:
+        found = _stage(uow, file, batch.source_name)
     writing.hold_present_rows(uow.session)
     today = _today(uow)
     compare(uow.session, found, today=today, real_ids=True)
@@ -112,8 +108,8 @@ def apply(uow: UnitOfWork, *, batch_id: int) -> int:
         )
     findings.keep_all_changes(uow.session, batch.id, _last_day(today))
     written = writing.write(uow.session, batch.id, today=today, ended=_last_day(today))
-    uploads.forget_after_commit(uow.session, batch.file_path)
-    batch.state, batch.applied_at, batch.file_path = "applied", uow.now, None
+    uploads.forget(uow.session, batch.id)
+    batch.state, batch.applied_at = "applied", uow.now
     batch.counts = {**batch.counts, "entities": counts, "written": written}
     uow.record(RosterApplied(batch.id))
     return written
@@ -164,8 +160,8 @@ def _discard(session: Session, batch: RosterBatch) -> None:
     # names of people who never came here are nobody's to keep
     for lines in (RosterChange, RosterRefusal):
         session.execute(delete(lines).where(lines.batch_id == batch.id))
-    uploads.forget_after_commit(session, batch.file_path)
-    batch.state, batch.file_path = "discarded", None
+    uploads.forget(session, batch.id)
+    batch.state = "discarded"
 
 
 def _forget_old(uow: UnitOfWork) -> None:
@@ -174,7 +170,6 @@ def _forget_old(uow: UnitOfWork) -> None:
         select(RosterBatch).where(
             RosterBatch.state == "previewed",
             RosterBatch.created_at < uow.now - _PREVIEW_LIFE,
-            RosterBatch.file_path.is_not(None),
         )
     ):
         _discard(uow.session, batch)
