@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from alembic.config import Config
@@ -20,6 +21,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from coordination.embedded import EmbeddedDatabaseError, programs
+from coordination.reactions import approvals
 from coordination.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,8 +111,33 @@ def _database(settings: Settings) -> Iterator[Finding]:
     )
 
 
+def _templates(settings: Settings) -> Iterator[Finding]:
+    if find_spec("alibabacloud_dysmsapi20170525") is None:
+        yield Finding(
+            "Gateway", "its SDK is missing", 'pip install "alibabacloud-dysmsapi20170525>=4.6,<5"'
+        )
+    try:
+        templates = approvals.read(Path(settings.aliyun_templates))
+    except approvals.BadTable as error:
+        yield Finding("Templates", "unusable", f"{error} Correct the file of ALIYUN_TEMPLATES.")
+        return
+    site = settings.public_url.split("://", 1)[-1]
+    for template in templates:
+        if not template.usable:
+            text = approvals.to_submit(template.key, template.language, site)
+            yield Finding(
+                f"Template {template.key} {template.language}",
+                f"{template.state}, {template.id or 'no id'}",
+                f"Hand in, and enter its id and approval in ALIYUN_TEMPLATES: {text}",
+            )
+    good = sum(template.usable for template in templates)
+    yield Finding("Templates", f"{good} of {len(templates)} approved")
+
+
 def _sending(settings: Settings) -> Iterator[Finding]:
     yield Finding("Texts", f"{settings.sms_channel}, links {settings.sms_links}")
+    if settings.sms_channel == "aliyun":
+        yield from _templates(settings)
     yield Finding("E-mail", "by SMTP_URL" if settings.smtp_url else "none: phones only")
     mode = "production" if settings.production else "development"
     yield Finding(

@@ -40,6 +40,12 @@ class Settings:
     twilio_messaging_service_sid: str = ""
     twilio_from: str = ""
     twilio_api_base: str = ""
+    aliyun_access_key_id: str = ""
+    aliyun_access_key_secret: str = ""
+    aliyun_sign_name: str = ""
+    # the installation's copy of reactions/messages/templates.toml, with its ids
+    aliyun_templates: str = ""
+    aliyun_endpoint: str = "https://dysmsapi.aliyuncs.com"
     # texts a second that the sender may write, all workers together; 0: as fast as it goes
     sms_rate: float = 0.0
     smtp_url: str = ""
@@ -91,12 +97,17 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         public_url=(env.get("PUBLIC_URL") or _own_address(host, port)).rstrip("/"),
         secret_key=secret or _DEV_SECRET,
         field_key=field or _DEV_FIELD,
-        sms_channel=_one_of(env, "SMS_CHANNEL", "console", ("console", "twilio")),
+        sms_channel=_one_of(env, "SMS_CHANNEL", "console", ("console", "twilio", "aliyun")),
         twilio_account_sid=env.get("TWILIO_ACCOUNT_SID", ""),
         twilio_auth_token=env.get("TWILIO_AUTH_TOKEN", ""),
         twilio_messaging_service_sid=env.get("TWILIO_MESSAGING_SERVICE_SID", ""),
         twilio_from=env.get("TWILIO_FROM", ""),
         twilio_api_base=env.get("TWILIO_API_BASE", ""),
+        aliyun_access_key_id=env.get("ALIYUN_ACCESS_KEY_ID", ""),
+        aliyun_access_key_secret=env.get("ALIYUN_ACCESS_KEY_SECRET", ""),
+        aliyun_sign_name=env.get("ALIYUN_SIGN_NAME", ""),
+        aliyun_templates=env.get("ALIYUN_TEMPLATES", ""),
+        aliyun_endpoint=env.get("ALIYUN_ENDPOINT") or "https://dysmsapi.aliyuncs.com",
         sms_rate=_rate(env),
         smtp_url=env.get("SMTP_URL", ""),
         sms_links=_one_of(env, "SMS_LINKS", "forbidden", ("allowed", "forbidden")),
@@ -201,6 +212,8 @@ def _refuse_unusable(made: Settings) -> None:
             "SMTP_URL is not a mail server address. Set it to smtp://USER:PASSWORD@HOST:PORT"
             " (or smtps://), or unset it to send no e-mail."
         )
+    if made.sms_channel == "aliyun":
+        _refuse_poor_gateway(made)
     if made.sms_channel == "twilio":
         if not (made.twilio_account_sid and made.twilio_auth_token):
             raise BadSettings(
@@ -212,6 +225,33 @@ def _refuse_unusable(made: Settings) -> None:
                 "SMS_CHANNEL=twilio cannot send without a sender. Set"
                 " TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM."
             )
+
+
+def _refuse_poor_gateway(made: Settings) -> None:
+    for name, value, what in (
+        ("ALIYUN_ACCESS_KEY_ID", made.aliyun_access_key_id, "an account"),
+        ("ALIYUN_ACCESS_KEY_SECRET", made.aliyun_access_key_secret, "the account's secret"),
+        ("ALIYUN_SIGN_NAME", made.aliyun_sign_name, "an approved signature"),
+        ("ALIYUN_TEMPLATES", made.aliyun_templates, "a table of approved templates"),
+    ):
+        if not value:
+            raise BadSettings(f"SMS_CHANNEL=aliyun cannot send without {what}. Set {name}.")
+    if not Path(made.aliyun_templates).is_file():
+        raise BadSettings(
+            f"ALIYUN_TEMPLATES={made.aliyun_templates} is not a file. Copy"
+            " coordination/reactions/messages/templates.toml there and enter your template ids."
+        )
+    endpoint = urlsplit(made.aliyun_endpoint)
+    if endpoint.scheme not in {"http", "https"} or not endpoint.hostname:
+        raise BadSettings(
+            f"ALIYUN_ENDPOINT={made.aliyun_endpoint} is not a web address. Set it to the gateway's"
+            " address, or leave it out for https://dysmsapi.aliyuncs.com."
+        )
+    if made.production and endpoint.scheme != "https":
+        raise BadSettings(
+            f"ALIYUN_ENDPOINT={made.aliyun_endpoint} is not encrypted; phone numbers go there. Set"
+            " an https:// address."
+        )
 
 
 def _refuse_unsafe(made: Settings) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from time import monotonic
 from urllib.parse import unquote, urlsplit
 
@@ -29,7 +30,7 @@ from coordination.authz.actor import SYSTEM
 from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
-from coordination.reactions import notices, reminders
+from coordination.reactions import approvals, notices, reminders
 from coordination.reactions.deliveries import Resolver
 from coordination.reactions.work import begin
 from coordination.settings import Settings
@@ -53,7 +54,11 @@ def configure(settings: Settings) -> None:
     """Hand the settings to the modules that need them, once per process."""
     crypto.use_key(settings.field_key)
     delivery_clock.read_from(clock.now)
-    notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
+    notices.use_route(
+        settings.public_url,
+        links_allowed=settings.sms_links == "allowed",
+        values_kept=settings.sms_channel == "aliyun",
+    )
     reminders.use_zone(settings.zone)
     batches.use_zone(settings.zone)
 
@@ -81,6 +86,8 @@ def channels_of(settings: Settings, engine: Engine) -> dict[str, Channel]:
                 api_base=settings.twilio_api_base,
             )
         )
+    if settings.sms_channel == "aliyun":
+        channels["sms"] = _gateway(settings)
     if settings.smtp_url:
         from notifications.channels.smtp_email import SmtpEmail, SmtpSettings
 
@@ -96,6 +103,26 @@ def channels_of(settings: Settings, engine: Engine) -> dict[str, Channel]:
             )
         )
     return channels
+
+
+def _gateway(settings: Settings) -> Channel:
+    from notifications.channels.aliyun_sms import AliyunSettings, AliyunSms, Approved
+
+    address = urlsplit(settings.aliyun_endpoint)
+    return AliyunSms(
+        AliyunSettings(
+            access_key_id=settings.aliyun_access_key_id,
+            access_key_secret=settings.aliyun_access_key_secret,
+            sign_name=settings.aliyun_sign_name,
+            endpoint=address.netloc,
+            protocol="http" if address.scheme == "http" else "https",
+        ),
+        {
+            (t.key, t.language): Approved(t.id, t.values)
+            for t in approvals.read(Path(settings.aliyun_templates))
+            if t.usable
+        },
+    )
 
 
 class Postman:

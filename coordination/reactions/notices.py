@@ -30,23 +30,30 @@ class Route:
 
     public_url: str
     links_allowed: bool
+    # a gateway that takes no text needs the values beside it; otherwise they are not kept
+    values_kept: bool = False
 
     def opening(self, code: str, language: str) -> str:
         """What stands in a message for `{open}`."""
         if self.links_allowed:
             return f"{self.public_url}/a/{code}"
         site = self.public_url.split("://", 1)[-1]
-        shown = f"{code[:5]}-{code[5:]}"
+        shown = spaced(code)
         return Text(f"打开 {site} 输入 {shown}", f"Open {site} and enter {shown}").in_(language)
+
+
+def spaced(code: str) -> str:
+    """A code as one types it."""
+    return f"{code[:5]}-{code[5:]}"
 
 
 _route = Route("http://127.0.0.1:8000", links_allowed=False)
 
 
-def use_route(public_url: str, *, links_allowed: bool) -> None:
+def use_route(public_url: str, *, links_allowed: bool, values_kept: bool = False) -> None:
     """Set once by the composition root from the settings."""
     global _route
-    _route = Route(public_url.rstrip("/"), links_allowed)
+    _route = Route(public_url.rstrip("/"), links_allowed, values_kept)
 
 
 def route() -> Route:
@@ -72,6 +79,18 @@ def render(key: str, language: str, params: Mapping[str, Text | str], code: str 
     # a wording need not name every value; a value that it names and nobody gave is refused
     used = {name: values[name] for name in templates.placeholders(template) if name in values}
     return templates.render(template, used, templates.placeholders(template))
+
+
+def values_of(
+    key: str, language: str, params: Mapping[str, Text | str], code: str | None
+) -> dict[str, str]:
+    """What a gateway that takes no text is given for the places of a wording, by name."""
+    values = {
+        name: templates.clean(value.in_(language) if isinstance(value, Text) else value)
+        for name, value in params.items()
+        if name in templates.placeholders(wording(key, language))
+    }
+    return values if code is None else {**values, "code": spaced(code)}
 
 
 def tell(
@@ -118,14 +137,15 @@ def tell(
         language = languages[person]
         household = households.get(person, f"person-{person}")
         own = {**params, **(own_params or {}).get(person, {})}
+        code = (codes or {}).get(person)
         messages.append(
             Outgoing(
                 recipient_id=person,
                 household_key=household,
                 template_key=key,
                 language=language,
-                params={},
-                body=render(key, language, own, (codes or {}).get(person)),
+                params=values_of(key, language, own, code) if _route.values_kept else {},
+                body=render(key, language, own, code),
                 message_class=message_class,
                 subject_type=subject_type,
                 subject_id=subject_id,

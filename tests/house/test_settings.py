@@ -16,6 +16,13 @@ GOOD = {
     "FIELD_KEY": "f" * 40,
     "PUBLIC_URL": "https://school.example.cn",
 }
+ALIYUN = {
+    "SMS_CHANNEL": "aliyun",
+    "ALIYUN_ACCESS_KEY_ID": "a",
+    "ALIYUN_ACCESS_KEY_SECRET": "b",
+    "ALIYUN_SIGN_NAME": "光明区教育",
+    "ALIYUN_TEMPLATES": __file__,
+}
 
 
 def test_production_starts_with_keys_of_its_own() -> None:
@@ -41,6 +48,12 @@ def test_production_starts_with_keys_of_its_own() -> None:
             "SMS_CHANNEL",
             "TWILIO_FROM",
         ),
+        ({"SMS_CHANNEL": "aliyun"}, "SMS_CHANNEL", "ALIYUN_ACCESS_KEY_ID"),
+        ({**ALIYUN, "ALIYUN_SIGN_NAME": ""}, "SMS_CHANNEL", "ALIYUN_SIGN_NAME"),
+        ({**ALIYUN, "ALIYUN_TEMPLATES": ""}, "SMS_CHANNEL", "ALIYUN_TEMPLATES"),
+        ({**ALIYUN, "ALIYUN_TEMPLATES": "/no/such"}, "ALIYUN_TEMPLATES", "templates.toml"),
+        ({**ALIYUN, "ALIYUN_ENDPOINT": "gateway"}, "ALIYUN_ENDPOINT", "https://"),
+        ({**ALIYUN, "ALIYUN_ENDPOINT": "http://gateway"}, "ALIYUN_ENDPOINT", "encrypted"),
         ({"SMS_LINKS": "yes"}, "SMS_LINKS", "allowed"),
         ({"TIMEZONE": "Mars/North"}, "TIMEZONE", "Asia/Shanghai"),
         ({"TIMEZONE": "../etc/passwd"}, "TIMEZONE", "Asia/Shanghai"),

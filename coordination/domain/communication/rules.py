@@ -15,7 +15,7 @@ LONGEST_REASON = 120
 NUDGE_GAP = timedelta(hours=1)
 # Fraudsters imitate class teachers to collect money, so no notice of ours ever speaks of payment.
 BANNED = ("缴费", "转账", "验证码", "收款码", "payment code", "bank transfer")
-_LINK = re.compile(r"https?://|www\.|\b[a-z0-9-]+\.(?:com|cn|net|org)\b", re.IGNORECASE)
+LINK = re.compile(r"https?://|www\.|\b[a-z0-9-]+\.(?:com|cn|net|org)\b", re.IGNORECASE)
 
 
 def refuse_poor_text(
@@ -44,7 +44,7 @@ def refuse_poor_text(
                 f"不能出现“{found}”：通知里不谈付款和验证码，以防冒充。请删去。",
                 f"Remove '{found}': notices never speak of payment or codes, as frauds do.",
             )
-        elif name.startswith("title") and not links_allowed and _LINK.search(value):
+        elif name.startswith("title") and not links_allowed and LINK.search(value):
             fields[name] = Text(
                 "标题会进入短信，短信线路不允许网址。请把网址移到正文。",
                 "Links are blocked in text messages, and the title goes there; use the body.",
