@@ -54,7 +54,12 @@ def create_app(settings: Settings) -> Flask:
     crypto.use_key(settings.field_key)
     reminders.use_zone(settings.zone)
     batches.use_zone(settings.zone)
-    notices.use_route(settings.public_url, links_allowed=settings.sms_links == "allowed")
+    notices.use_route(
+        settings.public_url,
+        links_allowed=settings.sms_links == "allowed",
+        # a gateway of templates is given the values; a text written by a page needs them too
+        values_kept=settings.sms_channel == "aliyun",
+    )
     door = FeedDoor(app.wsgi_app, engine_for_polls(settings.database_url), settings.zone)
     app.wsgi_app = door.serve  # type: ignore[method-assign]
     if secure:
