@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.oracle import SETTLED
+from tests.faults.oracle import SETTLED, Verdict
 from tests.faults.run import Order, run
 from tests.faults.site import Site
 
@@ -52,6 +52,16 @@ def test_what_the_provider_took_without_saying_so_is_not_sent_again(
 def test_a_worker_that_was_stopped_for_long_does_not_send_what_others_took_over(
     site: Site, without: str
 ) -> None:
+    # whether somebody is told twice without the guard is a race: one try of three has to show it
+    for _ in range(3 if without else 1):
+        verdict = _stopped_for_long(site, without)
+        assert verdict.lost == 0
+        if verdict.duplicated:
+            break
+    assert (verdict.duplicated == 0) is (without == ""), str(verdict)
+
+
+def _stopped_for_long(site: Site, without: str) -> Verdict:
     site.begin_anew(latency=0.4, callbacks=0)
     site.seed_messages(400)
     workers, clocks = site.workers(1, without=without), site.clocks()
@@ -63,9 +73,7 @@ def test_a_worker_that_was_stopped_for_long_does_not_send_what_others_took_over(
     time.sleep(1)
     for fleet in (clocks, workers, others):
         fleet.stop()
-    verdict = site.verdict()
-    assert verdict.lost == 0
-    assert (verdict.duplicated == 0) is (without == ""), str(verdict)
+    return site.verdict()
 
 
 @pytest.mark.parametrize("without", ["", "record_before_sending"])
