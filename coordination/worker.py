@@ -41,6 +41,7 @@ from notifications.erasure import erase_bodies
 from notifications.jobs import defer_drain, libpq_dsn, make_job_app
 from notifications.pump import CONCURRENCY, Pump
 from notifications.reconciling import reconcile
+from notifications.reminders import any_due
 from notifications.workers import Worker
 
 log = logging.getLogger(__name__)
@@ -181,7 +182,7 @@ class Tick:
 
 def send_reminders(beat: Beat) -> None:
     """Turn due reminders into messages."""
-    while True:
+    while any_due(beat.engine, clock.now()):
         with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
             taken = reminders.send_due(uow)
         if taken == 0:
