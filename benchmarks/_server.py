@@ -27,6 +27,11 @@ class Server:
         self._do(f"create database {_TEMPLATE}")
         migrate(self.url(_TEMPLATE))
 
+    @property
+    def pid(self) -> int:
+        """The server's first process, whose children are the backends."""
+        return int((self._embedded.data / "postmaster.pid").read_text().split()[0])
+
     def url(self, name: str) -> str:
         """Where a database is."""
         return (

@@ -42,12 +42,15 @@ from notifications.erasure import erase_bodies
 from notifications.jobs import defer_drain, libpq_dsn, make_job_app
 from notifications.pump import CONCURRENCY, Pump
 from notifications.reconciling import reconcile
+from notifications.reminders import any_due
 from notifications.workers import Worker
 
 log = logging.getLogger(__name__)
 
 KEEP_BODIES_DAYS = 180
 READING_SECONDS = 50
+# how long one job may settle doubt; the next one goes on
+SETTLING_SECONDS = 20
 
 
 def configure(settings: Settings) -> None:
@@ -140,6 +143,8 @@ class Postman:
         self._engine, self._channels = engine, channels
         self._resolver = Resolver(settings.zone)
         self._worker = Worker(engine)
+        self._stop = stop or threading.Event()
+        self._pumping = threading.Lock()
         self._pump = Pump(
             engine,
             channels,
@@ -147,15 +152,31 @@ class Postman:
             lambda: self._worker.id,
             concurrency=concurrency,
             rates={"sms": settings.sms_rate} if settings.sms_rate else {},
-            stop=stop,
+            stop=self._stop,
         )
 
     def deliver(self, ids: Sequence[int] | None = None) -> int:
-        """Send some messages, or everything that is due; how many were claimed."""
-        done = self._pump.run(ids=ids)
-        if ids is None:
-            reconcile(self._engine, self._channels, self._resolver)
-        return done.claimed
+        """Send some messages, or everything that is due; how many were claimed.
+
+        Whoever comes for everything while that is being sent already settles doubt meanwhile: a
+        long queue must not leave the messages of a dead worker in doubt until it is empty.
+        """
+        if ids is not None:
+            return self._pump.run(ids=ids).claimed
+        claimed = 0
+        if self._pumping.acquire(blocking=False):
+            try:
+                claimed = self._pump.run().claimed
+            finally:
+                self._pumping.release()
+        self._settle()
+        return claimed
+
+    def _settle(self) -> None:
+        until = monotonic() + SETTLING_SECONDS
+        while not self._stop.is_set() and monotonic() < until:
+            if not reconcile(self._engine, self._channels, self._resolver).seen:
+                return
 
     def close(self) -> None:
         """Give up the proof of life: whatever is in doubt may now be settled by others."""
@@ -188,7 +209,7 @@ class Tick:
 
 def send_reminders(beat: Beat) -> None:
     """Turn due reminders into messages."""
-    while True:
+    while any_due(beat.engine, clock.now()):
         with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
             taken = reminders.send_due(uow)
         if taken == 0:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     DateTime,
     Select,
     SmallInteger,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     select,
     update,
 )
@@ -35,7 +37,7 @@ def expand(session: Session, broadcast: Broadcast, recipients: Select[Any]) -> i
     recipients in one household the smallest id is written to. Expanding twice writes once.
     """
     now = clock.now()
-    broadcast_id = _row_of(session, broadcast)
+    broadcast_id, new = _row_of(session, broadcast)
     wanted = recipients.subquery("wanted")
     household = func.coalesce(
         func.nullif(wanted.c.household_key, ""),
@@ -84,12 +86,11 @@ def expand(session: Session, broadcast: Broadcast, recipients: Select[Any]) -> i
         "next_at",
         "valid_until",
     ]
-    done = session.connection().execute(
-        insert(OutboxMessage)
-        .from_select(columns, source, include_defaults=False)
-        .on_conflict_do_nothing(index_elements=["dedupe_key"]),
-        execution_options={"preserve_rowcount": True},
-    )
+    statement = insert(OutboxMessage).from_select(columns, source, include_defaults=False)
+    if not new:
+        # only an earlier expansion can have written these keys; a new one need not look for them
+        statement = statement.on_conflict_do_nothing(index_elements=["dedupe_key"])
+    done = session.connection().execute(statement, execution_options={"preserve_rowcount": True})
     session.execute(
         update(BroadcastRow)
         .where(BroadcastRow.id == broadcast_id)
@@ -98,7 +99,8 @@ def expand(session: Session, broadcast: Broadcast, recipients: Select[Any]) -> i
     return done.rowcount
 
 
-def _row_of(session: Session, broadcast: Broadcast) -> int:
+def _row_of(session: Session, broadcast: Broadcast) -> tuple[int, bool]:
+    """The broadcast's row, locked until the transaction ends, and whether it is new."""
     statement = insert(BroadcastRow).values(
         key=broadcast.key,
         template_key=broadcast.template_key,
@@ -110,9 +112,10 @@ def _row_of(session: Session, broadcast: Broadcast) -> int:
         valid_until=broadcast.valid_until,
         link=broadcast.link,
     )
-    return session.execute(
-        # the no-op update makes the known row come back, and locks it
+    number, new = session.execute(
+        # the no-op update makes the known row come back, and locks it; a new row has no xmax
         statement.on_conflict_do_update(
             index_elements=["key"], set_={"key": statement.excluded.key}
-        ).returning(BroadcastRow.id)
-    ).scalar_one()
+        ).returning(BroadcastRow.id, literal_column("xmax = 0", Boolean))
+    ).one()
+    return number, new

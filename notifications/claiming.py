@@ -94,11 +94,21 @@ def _ways(
     return {r: way for r, way in ways.items() if way in routes and way not in halted and way}
 
 
+# no more than the claim reads: what is left out need not be decoded for every message
+_READ = [
+    OutboxMessage.__table__.c[name]
+    for name in (
+        *("id", "recipient_id", "household_key", "channel", "template_key", "language", "params"),
+        *("body", "link", "message_class", "subject_type", "subject_id", "valid_until", "tries"),
+    )
+]
+
+
 def _due(
     at: datetime, limit: int, routes: Collection[str], ids: Sequence[int] | None
 ) -> Select[tuple[object, ...]]:
     query = (
-        select(OutboxMessage.__table__)
+        select(*_READ)
         .where(
             OutboxMessage.state.in_(WAITING),
             OutboxMessage.next_at <= at,

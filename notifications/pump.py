@@ -82,8 +82,9 @@ class Pump:
         # the loop has a thread of its own: whoever calls may be in a loop already. One run at a time
         self._thread = ThreadPoolExecutor(1, "pump")
         self._share_until = 0.0
-        # a guess until something has been sent
-        self._per_second = 4.0 * concurrency
+        # a guess until something has been sent; a low one, because a worker that is killed young
+        # leaves what it claimed in doubt
+        self._per_second = float(concurrency)
 
     def run(
         self,

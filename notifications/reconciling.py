@@ -6,7 +6,9 @@ Must not know any provider. An expired lease proves nothing: only a dead session
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -37,6 +39,8 @@ log = logging.getLogger(__name__)
 PATIENCE = timedelta(hours=1)
 ASK_AGAIN = timedelta(minutes=1)
 ASK_DAILY = timedelta(days=1)
+# a batch has to be asked about before its checks are due again: `ASK_AGAIN`
+ASK_AT_ONCE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,8 @@ class Reconciled:
     resent: int
     waiting: int
     needs_human: int
+    # attempts that were looked at, those of living senders too
+    seen: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,8 @@ def reconcile(
     """Ask the providers about attempts in doubt, and settle those that can be settled."""
     at = now or clock.now()
     found = resent = waiting = needs_human = 0
-    for question in _questions(engine, resolver, limit, at):
-        finding = _ask(channels, question)
+    questions, seen = _questions(engine, resolver, limit, at)
+    for question, finding in zip(questions, _ask_all(channels, questions), strict=True):
         try:
             with engine.begin() as connection:
                 outcome = _settle(connection, question, finding, at)
@@ -83,10 +89,12 @@ def reconcile(
         resent += outcome is State.QUEUED
         needs_human += outcome is State.NEEDS_HUMAN
         waiting += outcome is None
-    return Reconciled(found, resent, waiting, needs_human)
+    return Reconciled(found, resent, waiting, needs_human, seen)
 
 
-def _questions(engine: Engine, resolver: Resolver, limit: int, at: datetime) -> list[_Question]:
+def _questions(
+    engine: Engine, resolver: Resolver, limit: int, at: datetime
+) -> tuple[list[_Question], int]:
     """Pick attempts whose check is due; put the check off, so that one worker asks at a time."""
     with engine.begin() as connection:
         rows = connection.execute(
@@ -108,45 +116,85 @@ def _questions(engine: Engine, resolver: Resolver, limit: int, at: datetime) -> 
             .limit(limit)
             .with_for_update(skip_locked=True, of=DeliveryAttempt.__table__)
         ).all()
-        asked = []
-        for row in rows:
-            _put_off(connection, row.attempt_id, at + ASK_AGAIN)
-            if row.attempt_state == AttemptState.INTENT and not _bury(connection, row, at):
-                # the sender is alive, perhaps stopped: it may still send
-                continue
-            asked.append(row)
-        answers = resolver.resolve(connection, [pending(row) for row in asked]) if asked else {}
-        return [_question(connection, row, answers.get(row.id), at) for row in asked]
+        if not rows:
+            return [], 0
+        _put_off(connection, [row.attempt_id for row in rows], at + ASK_AGAIN)
+        intents = [row for row in rows if row.attempt_state == AttemptState.INTENT]
+        dead = {w for w in {row.worker_id for row in intents} if is_dead(connection, w)}
+        _bury(connection, [row for row in intents if row.worker_id in dead], at)
+        # a sender that is alive, perhaps stopped, may still send
+        alive = {row.attempt_id for row in intents if row.worker_id not in dead}
+        asked = [row for row in rows if row.attempt_id not in alive]
+        if not asked:
+            return [], len(rows)
+        answers = resolver.resolve(connection, [pending(row) for row in asked])
+        known = _known(connection, asked)
+        return [
+            _question(row, answers.get(row.id), known[row.attempt_id], at) for row in asked
+        ], len(rows)
 
 
-def _put_off(connection: Connection, attempt_id: UUID, until: datetime) -> None:
-    connection.execute(
-        update(DeliveryAttempt).where(DeliveryAttempt.id == attempt_id).values(next_check_at=until)
-    )
-
-
-def _bury(connection: Connection, row: Row[tuple[object, ...]], at: datetime) -> bool:
-    if not is_dead(connection, row.worker_id):
-        return False
+def _put_off(connection: Connection, attempt_ids: Sequence[UUID], until: datetime) -> None:
     connection.execute(
         update(DeliveryAttempt)
-        .where(DeliveryAttempt.id == row.attempt_id)
+        .where(DeliveryAttempt.id.in_(attempt_ids))
+        .values(next_check_at=until)
+    )
+
+
+def _bury(connection: Connection, rows: Sequence[Row[tuple[object, ...]]], at: datetime) -> None:
+    if not rows:
+        return
+    connection.execute(
+        update(DeliveryAttempt)
+        .where(DeliveryAttempt.id.in_([row.attempt_id for row in rows]))
         .values(state=AttemptState.UNKNOWN, reason="sender_died", settled_at=at)
     )
-    move(
-        connection,
-        row.id,
-        [State.SENDING],
-        retry.Decision(State.UNKNOWN, at, "sender_died"),
-        at,
-    )
-    return True
+    unknown = retry.Decision(State.UNKNOWN, at, "sender_died")
+    for row in rows:
+        move(connection, row.id, [State.SENDING], unknown, at)
+
+
+def _known(
+    connection: Connection, rows: Sequence[Row[tuple[object, ...]]]
+) -> dict[UUID, frozenset[str]]:
+    """The provider's ids that belong to other messages of the same text to the same number.
+
+    One statement for all questions: the attempts of a day are read once, not once for each.
+    """
+    taken: dict[tuple[str, str, str], list[tuple[datetime, str]]] = defaultdict(list)
+    for other in connection.execute(
+        select(
+            DeliveryAttempt.channel,
+            DeliveryAttempt.address_mask,
+            OutboxMessage.body_hash,
+            DeliveryAttempt.intent_at,
+            DeliveryAttempt.provider_id,
+        )
+        .join(OutboxMessage, OutboxMessage.id == DeliveryAttempt.message_id)
+        .where(
+            DeliveryAttempt.provider_id.is_not(None),
+            DeliveryAttempt.address_mask.in_({row.attempt_mask for row in rows}),
+            DeliveryAttempt.intent_at >= min(row.intent_at for row in rows) - ASK_DAILY,
+            OutboxMessage.body_hash.in_({row.body_hash for row in rows}),
+        )
+    ):
+        key = (other.channel, other.address_mask, other.body_hash)
+        taken[key].append((other.intent_at, other.provider_id))
+    return {
+        row.attempt_id: frozenset(
+            provider_id
+            for intent_at, provider_id in taken[row.channel, row.attempt_mask, row.body_hash]
+            if intent_at >= row.intent_at - ASK_DAILY
+        )
+        for row in rows
+    }
 
 
 def _question(
-    connection: Connection,
     row: Row[tuple[object, ...]],
     answer: Address | Skip | None,
+    known: frozenset[str],
     at: datetime,
 ) -> _Question:
     wait_until = blocked = None
@@ -161,17 +209,6 @@ def _question(
         blocked = answer.reason_code if isinstance(answer, Skip) else "no_address"
     if row.body is None:
         blocked = "body_erased"
-    known = connection.scalars(
-        select(DeliveryAttempt.provider_id)
-        .join(OutboxMessage, OutboxMessage.id == DeliveryAttempt.message_id)
-        .where(
-            DeliveryAttempt.provider_id.is_not(None),
-            DeliveryAttempt.channel == row.channel,
-            DeliveryAttempt.address_mask == row.attempt_mask,
-            DeliveryAttempt.intent_at >= row.intent_at - ASK_DAILY,
-            OutboxMessage.body_hash == row.body_hash,
-        )
-    )
     attempt = Attempt(
         id=row.attempt_id,
         message_id=row.id,
@@ -193,10 +230,17 @@ def _question(
         attempt,
         row.checks,
         row.doubts,
-        frozenset(provider_id for provider_id in known if provider_id),
+        known,
         wait_until,
         blocked,
     )
+
+
+def _ask_all(channels: Mapping[str, Channel], questions: Sequence[_Question]) -> list[Finding]:
+    if not questions:
+        return []
+    with ThreadPoolExecutor(min(ASK_AT_ONCE, len(questions)), "ask") as pool:
+        return list(pool.map(lambda question: _ask(channels, question), questions))
 
 
 def _ask(channels: Mapping[str, Channel], question: _Question) -> Finding:
@@ -219,14 +263,14 @@ def _settle(
     if isinstance(finding, Found):
         return State.ACCEPTED if record_acceptance(connection, attempt, finding, at) else None
     if question.wait_until is not None:
-        _put_off(connection, attempt.id, question.wait_until)
+        _put_off(connection, [attempt.id], question.wait_until)
         return None
     if isinstance(finding, Doubt):
         if at - attempt.intent_at < PATIENCE:
             return None
         decision = retry.after_silence(at)
         # the attempt stays open: a receipt, or the provider tomorrow, may still answer
-        _put_off(connection, attempt.id, at + ASK_DAILY)
+        _put_off(connection, [attempt.id], at + ASK_DAILY)
         move(connection, attempt.message_id, [State.UNKNOWN], decision, at)
         return decision.state
     return _settle_absence(connection, question, at)

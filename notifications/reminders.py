@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select, update
+from sqlalchemy import Engine, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -153,6 +153,15 @@ def rewrite(
         zone=zone,
         now=at,
     )
+
+
+_ANY_DUE = text("select exists (select from reminder where state = 'pending' and due_at <= :now)")
+
+
+def any_due(engine: Engine, now: datetime) -> bool:
+    """Whether a look is worth a transaction: one statement outside of any."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        return bool(connection.scalar(_ANY_DUE, {"now": now}))
 
 
 def take_due(session: Session, now: datetime, limit: int = 100) -> list[Due]:

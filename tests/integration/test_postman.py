@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 
 from sqlalchemy import text
@@ -10,9 +11,11 @@ from coordination.authz.actions import Action
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.notices import tell
 from coordination.settings import load
-from coordination.worker import drain
+from coordination.worker import Postman, drain
 from notifications.pump import CONCURRENCY
+from notifications.values import Answer, Attempt, Doubt, Sent
 from tests.build.outing import Outing, outing
+from tests.unit.notifications.making import Provider
 
 
 def write(stage: Outing, count: int, *keys: str) -> None:
@@ -60,3 +63,43 @@ def test_a_halted_channel_ends_the_round(fresh_url: str) -> None:
         )
         drain(stage.engine, load({"DATABASE_URL": stage.url}))  # returns
         assert set(states(stage)) == {"queued"}
+
+
+def test_doubt_is_settled_while_the_rest_of_a_long_queue_is_still_being_sent(
+    fresh_url: str,
+) -> None:
+    provider, sending, go_on = Provider(), threading.Event(), threading.Event()
+
+    def taken_without_saying_so(attempt: Attempt) -> Answer:
+        provider.take(attempt)
+        return Doubt("read_timeout")
+
+    def slow(_attempt: Attempt) -> Answer:
+        sending.set()
+        go_on.wait(60)
+        return Sent("late", 1)
+
+    with outing(fresh_url) as stage:
+        postman = Postman(stage.engine, load({"DATABASE_URL": stage.url}), {"sms": provider})
+        try:
+            provider.answer = taken_without_saying_so
+            write(stage, 1, "guardian")
+            postman.deliver()
+            assert states(stage) == {"unknown": 1}
+            stage.sql("update delivery_attempt set next_check_at = intent_at")
+            stage.sql("update outbox_message set dedupe_key = 'the first'")
+            provider.answer = slow
+            write(stage, 1, "guardian")
+            queue = threading.Thread(target=postman.deliver)
+            queue.start()
+            assert sending.wait(30)
+            meanwhile = threading.Thread(target=postman.deliver)
+            meanwhile.start()
+            meanwhile.join(30)
+            assert states(stage) == {"accepted": 1, "sending": 1}
+        finally:
+            go_on.set()
+        queue.join()
+        meanwhile.join()
+        postman.close()
+        assert states(stage) == {"accepted": 2}

@@ -121,6 +121,25 @@ def test_a_broadcast_expanded_twice_writes_once(session: Session) -> None:
     assert outbox.tally(session, "notice", 7) == {"queued": 12}
 
 
+def test_two_expansions_at_once_write_once(engine: Engine, session: Session) -> None:
+    assert expand(session, NOTICE, _recipients(10, 1)) == 10
+    late: list[int] = []
+
+    def second() -> None:
+        with Session(engine) as other, other.begin():
+            late.append(expand(other, NOTICE, _recipients(12, 1)))
+
+    waiting = threading.Thread(target=second)
+    waiting.start()
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as look:
+        while not look.scalar(text("select exists (select from pg_locks where not granted)")):
+            assert waiting.is_alive()
+    session.commit()
+    waiting.join()
+    assert late == [2]
+    assert outbox.tally(session, "notice", 7) == {"queued": 12}
+
+
 def test_the_hash_of_a_broadcast_is_that_of_a_single_message(session: Session) -> None:
     expand(session, NOTICE, _recipients(1, 1))
     row = session.scalars(select(OutboxMessage)).one()

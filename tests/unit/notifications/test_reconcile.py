@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from notifications import clock
 from notifications.claiming import claim
 from notifications.pump import deliver_batch
 from notifications.reconciling import reconcile
 from notifications.retry import CHECKS, MAX_RESENDS_AFTER_DOUBT
-from notifications.values import Answer, Attempt, Doubt, Skip
+from notifications.values import Answer, Attempt, Doubt, Finding, Skip
 from notifications.workers import Worker
 from tests.unit.notifications.making import (
     Phones,
@@ -91,6 +91,52 @@ def test_doubt_again_and_again_goes_to_a_person(
     message = message_of(engine, message_id)
     assert (message.state, message.reason_code) == ("needs_human", "doubt_again_and_again")
     assert len(provider.calls) == MAX_RESENDS_AFTER_DOUBT + 1
+
+
+def test_the_provider_is_asked_about_several_messages_at_once(
+    engine: Engine, worker: Worker, phones: Phones
+) -> None:
+    provider = Provider(answer=lambda _: Doubt("read_timeout"))
+    put(engine, *(make_outgoing(n) for n in range(1, 5)))
+    now = clock.now()
+    deliver_batch(engine, {"sms": provider}, phones, worker.id, now=now)
+    together = threading.Barrier(4)
+
+    class Meeting(Provider):
+        def find(self, attempt: Attempt, known: frozenset[str], /) -> Finding:
+            together.wait(30)
+            return super().find(attempt, known)
+
+    meeting = Meeting()
+    meeting.take(provider.calls[0])
+    done = reconcile(engine, {"sms": meeting}, phones, now=now + CHECKS[0])
+    assert (done.seen, done.found, done.waiting) == (4, 1, 3)
+    assert not together.broken
+
+
+def test_questions_cost_no_more_statements_when_there_are_many(
+    engine: Engine, worker: Worker, phones: Phones
+) -> None:
+    provider = Provider(answer=lambda _: Doubt("read_timeout"), finding=Doubt("http_503"))
+    told: list[str] = []
+
+    def count(*given: Any) -> None:
+        told.append(given[2])
+
+    event.listen(engine, "before_cursor_execute", count)
+    try:
+        costs = []
+        for few in (range(1, 3), range(3, 13)):
+            put(engine, *(make_outgoing(n) for n in few))
+            now = clock.now()
+            deliver_batch(engine, {"sms": provider}, phones, worker.id, now=now)
+            told.clear()
+            done = reconcile(engine, {"sms": provider}, phones, now=now + CHECKS[0])
+            assert done.seen == len(few)
+            costs.append(len(told))
+    finally:
+        event.remove(engine, "before_cursor_execute", count)
+    assert costs[0] == costs[1]
 
 
 @pytest.mark.parametrize("message_class", ["sign", "info"])

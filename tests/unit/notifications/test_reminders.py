@@ -11,7 +11,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from notifications.models import Reminder
-from notifications.reminders import Rule, drop, due_at, plan, rewrite, take_due
+from notifications.reminders import Rule, any_due, drop, due_at, plan, rewrite, take_due
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 THREE_DAYS = Rule("three_days_before", "3d@18:00")
@@ -109,6 +109,23 @@ def test_a_taken_reminder_is_not_revived_by_planning_again(session: Session) -> 
     assert take_due(session, now) == []
     assert _plan(session, now=NOW) == 0
     assert _rows(session)[0] == ("24 18:00", "done")
+
+
+def test_the_look_sees_what_could_be_taken_and_nothing_else(
+    engine: Engine, session: Session
+) -> None:
+    due = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+    assert not any_due(engine, due)
+    _plan(session)
+    session.commit()
+    assert not any_due(engine, due - timedelta(microseconds=1))
+    assert any_due(engine, due)
+    assert len(take_due(session, due)) == 1
+    session.commit()
+    assert not any_due(engine, due)
+    drop(session, "session", 5, now=NOW)
+    session.commit()
+    assert not any_due(engine, START)
 
 
 def test_dropped_reminders_are_not_taken(session: Session) -> None:
