@@ -261,13 +261,15 @@ def forget_expired(beat: Beat) -> None:
 
 
 def tidy_calendars(beat: Beat) -> None:
-    """Drop old tombstones from the calendars and close addresses that nobody reads any more."""
+    """Drop old tombstones, close addresses that nobody reads any more, write the year's holidays."""
+    from coordination.domain.agenda import schoolyear
     from coordination.domain.agenda.feeds import close_idle
     from coordination.domain.agenda.services import forget_tombstones
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
         forget_tombstones(uow)
         close_idle(uow)
+        schoolyear.write(uow)
 
 
 def read_partner_calendars(beat: Beat) -> None:

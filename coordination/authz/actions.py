@@ -35,6 +35,7 @@ class Action(StrEnum):
     ROLE_GRANT = "role.grant"
     ROSTER_IMPORT = "roster.import"
     ROSTER_UNDO = "roster.undo"
+    SCHOOL_YEAR_SET = "school_year.set"
     SHIFT_READ = "shift.read"
     SHIFT_TAKE = "shift.take"
     SYSTEM_RUN = "system.run"

@@ -64,6 +64,7 @@ POLICY: dict[Action, Rule] = {
     Action.ROLE_GRANT: holding(Role.DISTRICT_ADMIN) | _SCHOOL,
     Action.ROSTER_IMPORT: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,
     Action.ROSTER_UNDO: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,
+    Action.SCHOOL_YEAR_SET: _OFFICE,
     Action.SHIFT_READ: SIGNED_IN,
     Action.SHIFT_TAKE: ONESELF,
     Action.SYSTEM_RUN: SYSTEM_ONLY,

@@ -1,11 +1,15 @@
-"""What follows from partners' own calendars: the owner's staff are told, once, that one fails."""
+"""What follows from calendars of others: a partner's that fails is told to its staff, once; the
+district's school year goes into everybody's.
+"""
 
 from __future__ import annotations
 
+from coordination.domain.agenda import schoolyear
 from coordination.domain.agenda.audiences import resources_of
 from coordination.domain.agenda.events import BusySourceFailed
 from coordination.domain.agenda.models import BusySource
 from coordination.domain.agenda.refusals import in_words
+from coordination.domain.people.events import SchoolYearChanged
 from coordination.domain.people.recipients import partner_staff
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
@@ -32,3 +36,8 @@ def source_failed(uow: UnitOfWork, event: BusySourceFailed) -> None:
         subject=("busy_source", source.id),
         version=since.isoformat(),
     )
+
+
+def school_year_changed(uow: UnitOfWork, _event: SchoolYearChanged) -> None:
+    """The district's calendar follows at once."""
+    schoolyear.write(uow)

@@ -34,7 +34,12 @@ from coordination.domain.communication.events import (
     NoticeStretchDue,
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
-from coordination.domain.people.events import RosterApplied, RosterUndone, SignInCodeIssued
+from coordination.domain.people.events import (
+    RosterApplied,
+    RosterUndone,
+    SchoolYearChanged,
+    SignInCodeIssued,
+)
 from coordination.domain.practice.events import (
     AttendanceTaken,
     ChildWithdrawn,
@@ -74,6 +79,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     NoticeStopped: (on_communication.stop,),
     NoticeStretchDue: (on_communication.write,),
     PlaceGiven: (on_practice.place_given,),
+    SchoolYearChanged: (on_calendars.school_year_changed,),
     SessionCancelled: (on_practice.cancelled,),
     SessionMoved: (on_practice.moved,),
     ShiftLeft: (on_volunteering.left,),

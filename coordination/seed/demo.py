@@ -14,6 +14,9 @@ from pypinyin import lazy_pinyin
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from coordination.authz.actions import Action
+from coordination.authz.actor import SYSTEM
+from coordination.domain.agenda import schoolyear
 from coordination.domain.agenda.models import BusySource, BusySpan
 from coordination.domain.bookings.models import OpeningRule, Resource
 from coordination.domain.partners.models import PartnerDocument, PartnerProfile
@@ -32,6 +35,7 @@ from coordination.domain.people.models import (
 from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.models import ShiftNeed
 from coordination.ground.text import Text
+from coordination.reactions.work import begin
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PASSWORD = "guangming-2026"  # noqa: S105 - a demo on one machine; printed at every start
@@ -289,6 +293,10 @@ class Demo:
         self._families()
         self._partners()
         self._activities()
+        self.session.flush()
+        uow = begin(self.session, SYSTEM)
+        uow.authorize(Action.SYSTEM_RUN)
+        schoolyear.write(uow)
         self.session.flush()
 
     def _add(

@@ -111,3 +111,23 @@ def test_a_restricted_guardian_sees_nothing_of_the_child(session: Session) -> No
         assert entries_of(session, secret)[1] == [], stranger
     secret, _ = feed_of(session, world.people["guardian"])
     assert len(entries_of(session, secret)[1]) == 1
+
+
+def test_a_cancelled_entry_says_so_in_its_title_and_forgets_it_when_it_is_on_again(
+    session: Session,
+) -> None:
+    # calcurse and some phones do not look at STATUS
+    clock.travel_to(NOW)
+    world = worlds.build(session, NOW)
+    secret, _ = feed_of(session, world.people["guardian"])
+    child = world.people["child"]
+    uow = begin(session, SYSTEM)
+    write(uow, START, child)
+    services.cancel(uow, subject_type="session", subject_id=7)
+    session.flush()
+    _, [off] = entries_of(session, secret)
+    assert (str(off["summary"]), str(off["status"])) == ("已取消：种植体验", "CANCELLED")
+    write(uow, START, child)
+    session.flush()
+    _, [on] = entries_of(session, secret)
+    assert (str(on["summary"]), on["sequence"]) == ("种植体验", 2)

@@ -102,6 +102,8 @@ TABLES = {
     "guardianship_id": "select min(id) from guardianship",
     "channel": "select 'sms'",
     "job_id": "select max(id) from procrastinate_jobs",
+    "term_id": "select min(id) from term",
+    "day_id": "select max(id) from calendar_day",
 }
 # what an honest person would type, where the page itself offers nothing
 HONEST = {
@@ -111,6 +113,10 @@ HONEST = {
     "body_en": "Bring a bottle.",
     "day": "2026-12-16",
     "from_day": "2026-12-16",
+    "first": "2026-12-16",
+    "last": "2026-12-16",
+    "name_zh": "停课",
+    "name_en": "Closed",
     "starts": "10:00",
     "ends": "11:00",
     "returns": "12:00",
@@ -151,6 +157,8 @@ BODIES: dict[str, dict[str, str]] = {
     "webhooks.twilio_status": {"MessageSid": "SM1", "MessageStatus": "sent", "ErrorCode": "1"},
 }
 LAST = (  # after these there is less to try
+    "admin.remove_day",
+    "admin.remove_term",
     "practice.move",
     "practice.cancel",
     "bookings.remove_outside",

@@ -78,7 +78,7 @@ def test_kinds_cancelled_child_and_language_are_kept_to(town: Town) -> None:
     town.cancel(1)
     choose(town, token_id, Options(kinds=("practice", "booking")), language="en")
     shown = {str(e["summary"]): str(e["status"]) for e in fetch(town, secret)}
-    assert shown == {"Planting": "CANCELLED", "Pottery": "CONFIRMED"}
+    assert shown == {"Cancelled: Planting": "CANCELLED", "Pottery": "CONFIRMED"}
     choose(town, token_id, Options(cancelled=False))
     assert "CANCELLED" not in {str(e["status"]) for e in fetch(town, secret)}
     choose(town, token_id, Options(child=town.person("child")))

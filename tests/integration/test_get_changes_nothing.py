@@ -56,6 +56,8 @@ TABLES = {
     "person_id": "person",
     "membership_id": "membership",
     "guardianship_id": "guardianship",
+    "term_id": "term",
+    "day_id": "calendar_day",
 }
 
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from coordination.web.forms import BooleanField, Form, LocalTimeField, Required, both
+from coordination.domain.people.schooldays import OWN_KINDS
+from coordination.web.forms import (
+    BooleanField,
+    Chosen,
+    Form,
+    LineField,
+    LocalDateField,
+    LocalTimeField,
+    RadioField,
+    Required,
+    both,
+)
+
+# not Required: that would hide what is wrong with a date that cannot be read
+FILL = ("请填写日期，例如 2026-12-04。", "Enter a date, for example 2026-12-04.")
 
 
 class QuietForm(Form):
@@ -11,3 +25,26 @@ class QuietForm(Form):
     quiet_from = LocalTimeField(both("从", "From"), [Required()])
     quiet_until = LocalTimeField(both("到", "Until"), [Required()])
     rest_days = BooleanField(both("双休日和节假日全天不发送", "Nothing on weekends and holidays"))
+
+
+class TermForm(Form):
+    """A term of the school year."""
+
+    name_zh = LineField(both("名称", "Name in Chinese"), [Required()])
+    name_en = LineField(both("英文名称", "Name in English"))
+    starts_on = LocalDateField(both("第一天", "First day"), [Chosen(*FILL)])
+    ends_on = LocalDateField(both("最后一天", "Last day"), [Chosen(*FILL)])
+
+
+class DaysForm(Form):
+    """Days on which the district departs from the published calendar."""
+
+    kind = RadioField(
+        both("是什么", "What they are"),
+        choices=[(kind.value, both(word.zh, word.en)) for kind, word in OWN_KINDS.items()],
+        validators=[Required()],
+    )
+    first = LocalDateField(both("第一天", "First day"), [Chosen(*FILL)])
+    last = LocalDateField(both("最后一天", "Last day"), [Chosen(*FILL)])
+    name_zh = LineField(both("名称", "Name in Chinese"))
+    name_en = LineField(both("英文名称", "Name in English"))

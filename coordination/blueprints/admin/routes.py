@@ -8,15 +8,17 @@ from contextlib import contextmanager
 from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from coordination.blueprints.admin.forms import QuietForm
+from calendars.workdays import DayKind
+from coordination.blueprints.admin.forms import DaysForm, QuietForm, TermForm
 from coordination.domain.communication import quiet
 from coordination.domain.oversight import audits, traces
 from coordination.domain.oversight import running as circuits_and_jobs
 from coordination.domain.oversight.running import board_of
 from coordination.domain.oversight.wording import job_word, subject_word, table_word, tick_word
+from coordination.domain.people import schooldays as days_of_school
 from coordination.ground import clock
 from coordination.ground.actor import Role
-from coordination.ground.errors import CoordinationError, Forbidden
+from coordination.ground.errors import CoordinationError, Forbidden, NotFound
 from coordination.ground.text import Text
 from coordination.web import delivery
 from coordination.web.forms import attempt, render_form
@@ -96,6 +98,114 @@ def quiet_hours() -> ResponseReturnValue:
             say(Text("免打扰时段已保存。", "The quiet hours are saved."))
             return redirect(url_for("admin.quiet_hours"), 303)
     return render_form("admin/quiet.html", form, policy=policy, sent=sent)
+
+
+def _own_office() -> int:
+    office = _office()
+    if office is None:
+        raise Forbidden()
+    return office
+
+
+@bp.get("/schooldays")
+@guard(Access.ADMIN)
+def schooldays() -> ResponseReturnValue:
+    """Terms, and the days on which the district departs from the published calendar."""
+    _own_office()
+    now = today()
+    with reading() as held:
+        terms = days_of_school.terms_of(held)
+        days = days_of_school.own_days(held, now.replace(month=1, day=1))
+    return render_template(
+        "admin/schooldays.html",
+        terms=terms,
+        days=days,
+        kinds={kind.value: word for kind, word in days_of_school.OWN_KINDS.items()},
+        today=now,
+    )
+
+
+@bp.route("/schooldays/terms/new", methods=["GET", "POST"])
+@guard(Access.ADMIN)
+def new_term() -> ResponseReturnValue:
+    """Enter a term."""
+    return _term_page(None)
+
+
+@bp.route("/schooldays/terms/<int:term_id>", methods=["GET", "POST"])
+@guard(Access.ADMIN)
+def term(term_id: int) -> ResponseReturnValue:
+    """Change a term."""
+    return _term_page(term_id)
+
+
+def _term_page(term_id: int | None) -> ResponseReturnValue:
+    office, form, known = _own_office(), TermForm(), None
+    if term_id is not None:
+        with reading() as held:
+            known = next((t for t in days_of_school.terms_of(held) if t.id == term_id), None)
+        if known is None:
+            raise NotFound()
+        if not form.is_submitted():
+            form.process(obj=known)
+    starts_on, ends_on = form.starts_on.data, form.ends_on.data
+    if form.validate_on_submit() and starts_on is not None and ends_on is not None:
+        with attempt(form) as done, unit_of_work() as uow:
+            days_of_school.save_term(
+                uow,
+                org_id=office,
+                term_id=term_id,
+                name=Text(form.name_zh.data or "", form.name_en.data or ""),
+                starts_on=starts_on,
+                ends_on=ends_on,
+            )
+        if done.ok:
+            say(Text("学期已保存，全区校历随之更新。", "The term is saved; the calendar follows."))
+            return redirect(url_for("admin.schooldays"), 303)
+    return render_form("admin/term.html", form, term=known)
+
+
+@bp.post("/schooldays/terms/<int:term_id>/remove")
+@guard(Access.ADMIN)
+def remove_term(term_id: int) -> ResponseReturnValue:
+    """Take a term out."""
+    office = _own_office()
+    with _told(Text("学期已删除。", "The term is removed.")), unit_of_work() as uow:
+        days_of_school.remove_term(uow, org_id=office, term_id=term_id)
+    return redirect(url_for("admin.schooldays"), 303)
+
+
+@bp.route("/schooldays/days/new", methods=["GET", "POST"])
+@guard(Access.ADMIN)
+def new_days() -> ResponseReturnValue:
+    """Make days off, make-up days or exam days."""
+    office, form = _own_office(), DaysForm()
+    first, last = form.first.data, form.last.data
+    if form.validate_on_submit() and first is not None and last is not None:
+        with attempt(form) as done, unit_of_work() as uow:
+            count = days_of_school.set_days(
+                uow,
+                org_id=office,
+                first=first,
+                last=last,
+                kind=DayKind(form.kind.data),
+                name=Text(form.name_zh.data or "", form.name_en.data or ""),
+            )
+        if done.ok:
+            say(Text(f"已设置 {count} 天。", f"Days set: {count}."))
+            return redirect(url_for("admin.schooldays"), 303)
+    return render_form("admin/days.html", form)
+
+
+@bp.post("/schooldays/days/<int:day_id>/remove")
+@guard(Access.ADMIN)
+def remove_day(day_id: int) -> ResponseReturnValue:
+    """Let the published calendar hold for a day again."""
+    office = _own_office()
+    done = Text("已恢复为国家公布的安排。", "The published calendar holds for that day again.")
+    with _told(done), unit_of_work() as uow:
+        days_of_school.clear_day(uow, org_id=office, day_id=day_id)
+    return redirect(url_for("admin.schooldays"), 303)
 
 
 @bp.get("/running")

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from calendars import workdays
 from calendars.workdays import Day, DayKind
+from coordination.domain.people.schooldays import label_of
 from coordination.ground.text import Text
 
 View = Literal["month", "week", "list"]
@@ -124,42 +125,6 @@ def weeks(days: Sequence[Square], term_start: date | None, term_end: date | None
         row = tuple(days[at : at + 7])
         found.append(Week(_week_label(row[0].date, term_start, term_end), row))
     return found
-
-
-def label_of(day: Day) -> Text | None:
-    """What is special about a day; what the State Council has not published yet says so."""
-    if day.kind == DayKind.HOLIDAY:
-        name = _holiday(day.name)
-    elif day.kind == DayKind.MAKE_UP_WORKDAY:
-        name = Text("调休上班", "Make-up school day")
-    elif day.kind == DayKind.EXAM:
-        name = Text("考试", "Exams")
-    else:
-        return None
-    return Text(f"{name.zh}（暂定）", f"{name.en} (provisional)") if day.provisional else name
-
-
-def _holiday(written: str) -> Text:
-    """The name of a holiday without remarks: 国庆节（补假）, 休息日（由 2026-09-20 调休）."""
-    plain = [name.partition("（")[0].strip() for name in written.replace("；", ";").split(";")]
-    known = [name for name in plain if name in HOLIDAYS_EN]
-    if not known:
-        # a day that was moved here from a weekend
-        return Text("调休放假", "Day off")
-    return Text("、".join(known), ", ".join(HOLIDAYS_EN[name] for name in known))
-
-
-HOLIDAYS_EN = {
-    "元旦": "New Year's Day",
-    "春节": "Spring Festival",
-    "清明节": "Qingming",
-    "劳动节": "Labour Day",
-    "端午节": "Dragon Boat Festival",
-    "中秋节": "Mid-Autumn Festival",
-    "国庆节": "National Day",
-    "农历除夕": "Lunar New Year's Eve",
-    "春节延长假期": "Spring Festival, extended",
-}
 
 
 def _week_label(monday: date, term_start: date | None, term_end: date | None) -> Text:

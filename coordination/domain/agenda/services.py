@@ -6,7 +6,7 @@ Called by reactions inside the transaction of the change, so a feed can never di
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import cast
 
 from sqlalchemy import case, delete, or_, select, update
@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from calendars import feed, revision
 from calendars.values import Entry, Status
+from calendars.zones import DISTRICT, zone_named
 from coordination.authz.actions import Action
 from coordination.domain.agenda.audiences import Audience as Audience
 from coordination.domain.agenda.models import LONGEST, CalendarEntry, EntryAudience, FeedVersion
@@ -22,6 +23,8 @@ from coordination.ground.text import LANGUAGES, Language, Text
 from coordination.ground.uow import UnitOfWork
 
 TOMBSTONE_DAYS = 90
+# said in the title too: calcurse and the calendars of some phones do not look at STATUS
+OFF = Text("已取消：", "Cancelled: ")
 UID_HOST = "coordination"
 
 
@@ -38,8 +41,12 @@ def put(
     description: Text,
     audiences: Iterable[Audience],
     tentative: bool = False,
+    all_day: bool = False,
 ) -> CalendarEntry:
-    """Write or revise the entry of a subject and the audiences it concerns (replaced as a whole)."""
+    """Write or revise the entry of a subject and the audiences it concerns (replaced as a whole).
+
+    What takes whole days starts and ends at midnight on the district's clock.
+    """
     if ends_at - starts_at > LONGEST:
         raise Invalid(Text("日程太长。", "An entry this long is not kept."))
     row = _row_of(uow, subject_type, subject_id)
@@ -52,11 +59,10 @@ def put(
             created_at=uow.now.replace(microsecond=0),
             last_modified=uow.now.replace(microsecond=0),
             sequence=0,
-            all_day=False,
         )
         uow.session.add(row)
     row.category = category
-    row.starts_at, row.ends_at = starts_at, ends_at
+    row.starts_at, row.ends_at, row.all_day = starts_at, ends_at, all_day
     row.status = "tentative" if tentative else "confirmed"
     row.cancelled_at = None
     row.summary_zh, row.summary_en = summary.zh, summary.en
@@ -125,15 +131,18 @@ def forget_tombstones(uow: UnitOfWork) -> int:
 def as_entry(row: CalendarEntry, language: Language) -> Entry:
     """A stored entry as the calendar library knows it."""
     zh = language == "zh"
+    summary = row.summary_zh if zh else row.summary_en
+    if row.status == "cancelled":
+        summary = OFF.in_(language) + summary
     return Entry(
         uid=row.uid,
         sequence=row.sequence,
-        summary=row.summary_zh if zh else row.summary_en,
+        summary=summary,
         description=row.description_zh if zh else row.description_en,
         location=row.location_zh if zh else row.location_en,
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        all_day=False,
+        starts_at=_day_of(row.starts_at) if row.all_day else row.starts_at,
+        ends_at=_day_of(row.ends_at) if row.all_day else row.ends_at,
+        all_day=row.all_day,
         status=cast(Status, row.status),
         last_modified=row.last_modified,
         created=row.created_at,
@@ -141,6 +150,10 @@ def as_entry(row: CalendarEntry, language: Language) -> Entry:
         url=None,
         geo=None,
     )
+
+
+def _day_of(midnight: datetime) -> date:
+    return midnight.astimezone(zone_named(DISTRICT)).date()
 
 
 def _row_of(uow: UnitOfWork, subject_type: str, subject_id: int) -> CalendarEntry | None:

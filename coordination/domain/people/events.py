@@ -28,3 +28,10 @@ class RosterUndone(Event):
     """A roster batch was taken back."""
 
     batch_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolYearChanged(Event):
+    """The district's terms or its own days are others now."""
+
+    org_id: int

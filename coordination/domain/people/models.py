@@ -16,12 +16,16 @@ from sqlalchemy import (
     LargeBinary,
     SmallInteger,
     UniqueConstraint,
+    func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from coordination.ground.constraints import explain
+from coordination.ground.errors import Conflict, Stale
 from coordination.ground.orm import Base, Row
+from coordination.ground.text import Text
 
 
 class Organisation(Row, Base):
@@ -58,6 +62,33 @@ class Term(Row, Base):
     name_en: Mapped[str]
     starts_on: Mapped[date]
     ends_on: Mapped[date]
+
+    __table_args__ = (
+        CheckConstraint("ends_on >= starts_on", name="span"),
+        ExcludeConstraint(
+            (func.int8range(text("org_id"), text("org_id"), text("'[]'")), "&&"),
+            (func.daterange(text("starts_on"), text("ends_on"), text("'[]'")), "&&"),
+            using="gist",
+            name="ex_term_no_overlap",
+        ),
+    )
+
+
+explain(
+    "ex_term_no_overlap",
+    lambda: Conflict(
+        Text("与另一个学期的日期重叠。", "It shares days with another term."), code="term_overlaps"
+    ),
+)
+explain(
+    "uq_calendar_day_org_id_day",
+    lambda: Stale(
+        Text(
+            "刚刚有人改了同一天，请刷新后再试。",
+            "Somebody else just changed the same day; reload and try again.",
+        )
+    ),
+)
 
 
 class CalendarDay(Row, Base):
