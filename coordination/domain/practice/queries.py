@@ -100,13 +100,12 @@ def sessions_ahead(
 
 def activities(session: Session, actor: Actor) -> list[tuple[Activity, Organisation, int]]:
     """Activities with their base and the number of sessions."""
-    counts = dict(
-        session.execute(
+    counts = {
+        activity: count
+        for activity, count in session.execute(
             select(PracticeSession.activity_id, func.count()).group_by(PracticeSession.activity_id)
         )
-        .tuples()
-        .all()
-    )
+    }
     rows = session.execute(
         select(Activity, Organisation)
         .join(Organisation, Organisation.id == Activity.base_id)
