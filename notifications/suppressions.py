@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ARRAY, BigInteger, Connection, any_, delete, func, literal, select, update
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Select,
+    any_,
+    delete,
+    func,
+    literal,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from notifications.models import Suppression
 from notifications.retry import STRIKES_TO_SUPPRESS
+
+# about the person, not the number: another number does not undo them
+OPT_OUTS = frozenset({"21610", "opted_out"})
 
 
 def suppress(
@@ -74,12 +88,26 @@ def forgive(connection: Connection | Session, recipient_id: int, channel: str) -
 
 
 def lift(session: Session, recipient_id: int, channel: str) -> None:
-    """Write to a recipient again: the number was changed or the person asked for it."""
+    """Write to a recipient again: the person asked for it."""
     session.execute(
         delete(Suppression).where(
             Suppression.recipient_id == recipient_id, Suppression.channel == channel
         )
     )
+
+
+def forgive_new_addresses(session: Session, recipients: Select[int], channel: str) -> int:
+    """Forget what was held against the old addresses of `recipients`; returns of how many."""
+    forgiven = session.execute(
+        delete(Suppression)
+        .where(
+            Suppression.recipient_id.in_(recipients),
+            Suppression.channel == channel,
+            Suppression.reason_code.not_in(OPT_OUTS),
+        )
+        .returning(Suppression.id)
+    )
+    return len(forgiven.all())
 
 
 def suppressed(

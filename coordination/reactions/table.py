@@ -57,6 +57,7 @@ from coordination.reactions import (
     on_bookings,
     on_calendars,
     on_communication,
+    on_people,
     on_practice,
     on_volunteering,
 )
@@ -79,6 +80,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     NoticeStopped: (on_communication.stop,),
     NoticeStretchDue: (on_communication.write,),
     PlaceGiven: (on_practice.place_given,),
+    RosterApplied: (on_people.roster_applied,),
     SchoolYearChanged: (on_calendars.school_year_changed,),
     SessionCancelled: (on_practice.cancelled,),
     SessionMoved: (on_practice.moved,),
@@ -98,7 +100,6 @@ SILENT: dict[type[Event], str] = {
     FeedChanged: "the owner did it; the audit line is enough",
     FeedOpened: "the owner sees the address on the same page; the audit line is enough",
     FeedRevoked: "the owner did it; the audit line is enough",
-    RosterApplied: "a record of who is where is no news to families; the batch shows it",
     RosterUndone: "the batch shows it; nobody was told when it was applied",
     NoticeAcknowledged: "the sender sees it on the notice's page; a text per answer would be noise",
 }
