@@ -100,7 +100,8 @@ def web_command(settings: Settings) -> list[str]:
 
 def run_all(settings: Settings) -> int:
     """Start everything, say where it is, wait, stop everything; the exit code."""
-    _say("Starting", "first start takes about twenty seconds")
+    first = not settings.database_url and not (settings.instance_dir / "pgdata").exists()
+    _say("Starting", "the first start takes about twenty seconds" if first else "a few seconds")
     stop = _stop_on_signals()
     if not _port_free(settings):
         print(

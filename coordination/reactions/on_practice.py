@@ -299,7 +299,7 @@ def class_enrolled(uow: UnitOfWork, event: ClassEnrolled) -> None:
             "class": Text(group.name_zh, group.name_en),
             "people": str(len(event.enrolled)),
             "adults": str(row.adults),
-            "needs": row.needs or "—",
+            "needs": row.needs or Text("没有特别需要。", "No special needs."),
         },
         subject=("session", held.id),
         version=f"class-{event.class_id}",
