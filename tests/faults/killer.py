@@ -8,8 +8,8 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 
 class Fleet:
@@ -27,14 +27,21 @@ class Fleet:
             one.kill()
             one.wait()
 
-    def pause(self, number: int, seconds: float) -> None:
-        """SIGSTOP, and SIGCONT later: the process does not know that time has passed."""
+    @contextmanager
+    def stopped(self, number: int) -> Iterator[None]:
+        """SIGSTOP, and SIGCONT at the end: the process does not know that time has passed."""
         with self._lock:
             one = self.running[number]
         with suppress(ProcessLookupError):
             one.send_signal(signal.SIGSTOP)
-            time.sleep(seconds)
+        yield
+        with suppress(ProcessLookupError):
             one.send_signal(signal.SIGCONT)
+
+    def pause(self, number: int, seconds: float) -> None:
+        """Stopped for some seconds."""
+        with self.stopped(number):
+            time.sleep(seconds)
 
     def revive(self) -> None:
         """Start again what ended by itself."""
