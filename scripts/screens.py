@@ -57,6 +57,7 @@ PAGES = (
     ("notice-progress", "lijing", "/notices/1/progress"),
     ("compose-district", "admin", "/notices/new"),
     ("quiet-hours", "admin", "/admin/quiet"),
+    ("school-year", "admin", "/admin/schooldays"),
     ("message-journey", "admin", "/admin/messages/1"),
     ("running", "admin", "/admin/running"),
     ("family", "parent", "/family"),
