@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from threading import Barrier
+from threading import Barrier, Condition
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
@@ -264,8 +264,52 @@ class Outing:
             return [tuple(row) for row in found] if found.returns_rows else []
 
 
+class Crowd:
+    """Those of one `all_at_once`, who can wait for each other in the middle of what they do."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._here, self._gone = size, 0, 0
+        self._changed = Condition()
+
+    def meet(self) -> None:
+        """Go on when everybody else has come here as well, or is through.
+
+        The seconds are for those whom another one keeps at a lock: they come when we go on.
+        """
+        with self._changed:
+            self._here += 1
+            wanted = -(-self._here // self._size) * self._size  # the second time, all twice
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._here + self._gone >= wanted, timeout=3)
+
+    def outstay(self) -> None:
+        """Go on when all others are through."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._gone >= self._size - 1, timeout=30)
+
+    def leave(self) -> None:
+        with self._changed:
+            self._gone += 1
+            self._changed.notify_all()
+
+
+_crowd = Crowd(1)
+
+
+def meet() -> None:
+    """Wait for the others of the running `all_at_once`: how a race is lost on any machine."""
+    _crowd.meet()
+
+
+def outstay() -> None:
+    """Wait until the others of the running `all_at_once` are through."""
+    _crowd.outstay()
+
+
 def all_at_once(*uses: Callable[[], object]) -> list[str]:
     """Run the calls in threads that start together; `ok` or the refusal's code of each."""
+    global _crowd  # one race at a time
+    _crowd = Crowd(len(uses))
     start = Barrier(len(uses))
 
     def one(use: Callable[[], object]) -> str:
@@ -274,6 +318,8 @@ def all_at_once(*uses: Callable[[], object]) -> list[str]:
             use()
         except CoordinationError as refused:
             return refused.code
+        finally:
+            _crowd.leave()
         return "ok"
 
     with ThreadPoolExecutor(len(uses)) as pool:

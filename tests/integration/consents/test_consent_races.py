@@ -15,7 +15,7 @@ from coordination.domain.consents import services as consents
 from coordination.domain.consents.models import ConsentAsk
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions import on_practice
-from tests.build.outing import DAY, FRIDAY, Outing, all_at_once
+from tests.build.outing import DAY, FRIDAY, Outing, all_at_once, meet
 
 PAUSE = 0.3
 
@@ -58,7 +58,6 @@ def test_parents_who_disagree_at_once_are_seen_to_disagree(stage: Outing, asked:
     assert stage.session(asked).taken == held
 
 
-@pytest.mark.usefixtures("slow_sum")
 def test_without_the_lock_neither_hears_the_other(
     stage: Outing, asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,7 +73,9 @@ def test_without_the_lock_neither_hears_the_other(
     sum_up = consents.state_for
 
     def listen(session: Session, request_id: int, child_ids: Collection[int]) -> dict[int, str]:
+        meet()  # both have answered and neither has committed
         found = sum_up(session, request_id, child_ids)
+        meet()  # and so it stays until both have looked
         said.extend(found.values())
         return found
 

@@ -1,6 +1,7 @@
 """Many at once, in real transactions; and the same again with the guard taken out, to see the harm.
 
-Every use case is slowed at its lock, so that without the lock all of them have read before one writes.
+Every use case is slowed at its lock; without the lock they meet there, so that all of them have
+read before one writes.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.models import ClassGroup, ClassMember, Person
+from coordination.domain.people.recipients import Child
 from coordination.domain.practice import services as practice
 from coordination.domain.practice.events import AttendanceTaken
 from coordination.domain.practice.models import Enrolment, PracticeSession
 from coordination.ground import clock
 from coordination.ground.uow import UnitOfWork
 from tests.build import world as worlds
-from tests.build.outing import FRIDAY, HOUR, Outing, all_at_once
+from tests.build.outing import FRIDAY, HOUR, Outing, all_at_once, meet, outstay
 
 PAUSE = 0.2
 CLASSES = 6
 
 
-def pause_once(uow: UnitOfWork) -> None:
-    if "paused" not in uow.session.info:
-        uow.session.info["paused"] = True
-        time.sleep(PAUSE)
+def first_look(uow: UnitOfWork) -> bool:
+    before = uow.session.info.get("has_looked", False)
+    uow.session.info["has_looked"] = True
+    return not before
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +42,8 @@ def _slow(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def slowly(uow: UnitOfWork, *, session_id: int) -> PracticeSession:
         held = lock(uow, session_id=session_id)
-        pause_once(uow)
+        if first_look(uow):
+            time.sleep(PAUSE)
         return held
 
     monkeypatch.setattr(practice, "lock_session", slowly)
@@ -52,7 +55,8 @@ def no_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def unlocked(uow: UnitOfWork, *, session_id: int) -> PracticeSession:
         held = uow.session.get_one(PracticeSession, session_id)
-        pause_once(uow)
+        if first_look(uow):
+            meet()  # all have looked and none has written
         return held
 
     monkeypatch.setattr(practice, "lock_session", unlocked)
@@ -157,6 +161,15 @@ def test_without_class_lock_and_constraint_a_child_is_in_two_places(
     monkeypatch.setattr(
         practice, "_lock_class", lambda uow, class_id: uow.session.get(ClassGroup, class_id)
     )
+    refuse = practice._refuse_clashing
+
+    def refuse_clashing(
+        uow: UnitOfWork, held: PracticeSession, children: Collection[Child]
+    ) -> None:
+        refuse(uow, held, children)
+        meet()  # neither has seen the other
+
+    monkeypatch.setattr(practice, "_refuse_clashing", refuse_clashing)
     sessions = [stage.plan(), stage.plan(FRIDAY + HOUR)]
     found = Counter(all_at_once(*(partial(stage.enrol, s) for s in sessions)))
     assert found == {"ok": 2}
@@ -220,8 +233,18 @@ def test_enrolling_and_refusing_at_once_loses_no_place(stage: Outing) -> None:
     assert Counter(stage.states(session).values())["waiting"] == 2
 
 
-@pytest.mark.usefixtures("no_lock", "long_class_list")
-def test_without_the_lock_a_place_stays_empty_while_children_wait(stage: Outing) -> None:
+@pytest.mark.usefixtures("no_lock")
+def test_without_the_lock_a_place_stays_empty_while_children_wait(
+    stage: Outing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = practice.children_of_classes
+
+    def slowly(*args: object) -> object:
+        found = read(*args)
+        outstay()  # the family has refused and left
+        return found
+
+    monkeypatch.setattr(practice, "children_of_classes", slowly)
     session = enrol_while_one_refuses(stage)
     assert placed(stage, session) == 3
     assert Counter(stage.states(session).values())["waiting"] == 3

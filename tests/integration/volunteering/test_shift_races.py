@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from coordination.domain.volunteering import services as volunteering
 from coordination.domain.volunteering.models import ShiftNeed
 from coordination.ground.uow import UnitOfWork
-from tests.build.outing import FRIDAY, HOUR, Outing, all_at_once
+from tests.build.outing import FRIDAY, HOUR, Outing, all_at_once, meet
 
 PAUSE = 0.2
 PARENTS = ("guardian", "guardian_b", "friend_mother", "english", "volunteer", "kid_0_mother")
@@ -26,7 +26,7 @@ def slowly(uow: UnitOfWork, need_id: int) -> ShiftNeed:
 
 def unlocked(uow: UnitOfWork, need_id: int) -> ShiftNeed:
     need = uow.session.get_one(ShiftNeed, need_id)
-    time.sleep(PAUSE)
+    meet()  # all have looked and none has written
     return need
 
 
