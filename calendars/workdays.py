@@ -90,6 +90,12 @@ def term_week(day: date, term_start: date) -> int:
     return (_monday(day) - _monday(term_start)).days // 7 + 1
 
 
+def week_of_term(day: date, starts: date, ends: date) -> int | None:
+    """The week of the term that the week of `day` is, counted from 1; None outside the term."""
+    number = term_week(day, starts)
+    return number if number > 0 and _monday(day) <= ends else None
+
+
 def term_week_label(day: date, term_start: date, language: Literal["zh", "en"] = "zh") -> str:
     """第3周 周二, or Week 3, Tuesday; before the term only the weekday."""
     week = term_week(day, term_start)

@@ -67,15 +67,16 @@ _ACCEPTED = text(
     """
     with told as (
         select * from unnest(cast(:ids as uuid[]), cast(:provider_ids as text[]),
-            cast(:segments as smallint[])) as t (id, provider_id, segments)
+            cast(:segments as smallint[]), cast(:states as text[]))
+            as t (id, provider_id, segments, state)
     ), taken as (
         update delivery_attempt a
-        set state = 'accepted', provider_id = t.provider_id, segments = t.segments, settled_at = :at
+        set state = t.state, provider_id = t.provider_id, segments = t.segments, settled_at = :at
         from told t where a.id = t.id and a.state = any(:open)
-        returning a.message_id, a.provider_id, a.segments
+        returning a.message_id, a.provider_id, a.segments, a.state
     )
     update outbox_message m
-    set state = 'accepted', reason_code = null, provider_id = t.provider_id,
+    set state = t.state, reason_code = null, provider_id = t.provider_id,
         segments = t.segments, updated_at = :at
     from taken t
     where m.id = t.message_id and m.state in ('sending', 'unknown', 'needs_human')
@@ -92,10 +93,17 @@ def _record_acceptances(
             "ids": [c.attempt.id for c, _ in sent],
             "provider_ids": [a.provider_id for _, a in sent],
             "segments": [a.segments for _, a in sent],
+            "states": [_state_of(a) for _, a in sent],
             "open": [str(state) for state in OPEN_ATTEMPT],
             "at": at,
         },
     )
+
+
+def _state_of(sent: Sent | Found) -> str:
+    """Accepted or delivered: the same word for the attempt and for its message."""
+    on_the_phone = isinstance(sent, Sent) and sent.delivered
+    return State.DELIVERED if on_the_phone else State.ACCEPTED
 
 
 def record(
@@ -123,7 +131,7 @@ def record_acceptance(
             DeliveryAttempt.state.in_(OPEN_ATTEMPT),
         )
         .values(
-            state=AttemptState.ACCEPTED,
+            state=_state_of(sent),
             provider_id=sent.provider_id,
             segments=sent.segments,
             settled_at=at,
@@ -138,7 +146,7 @@ def record_acceptance(
             OutboxMessage.state.in_([State.SENDING, State.UNKNOWN, State.NEEDS_HUMAN]),
         )
         .values(
-            state=State.ACCEPTED,
+            state=_state_of(sent),
             reason_code=None,
             provider_id=literal(sent.provider_id),
             segments=sent.segments,

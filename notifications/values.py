@@ -122,10 +122,11 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """The provider took the message."""
+    """The provider took the message; `delivered` if it lies on the phone already."""
 
     provider_id: str
     segments: int | None = None
+    delivered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,7 +135,6 @@ def install(app: Flask) -> None:
     env["when"] = lambda v: in_language(v, "moment")
     env["short_when"] = lambda v: in_language(v, "short_moment")
     env["clock"] = lambda v: when.clock_time(v) if v is not None else ""
-    env["week"] = when.week_number
     env["iso"] = lambda v: when.local(v).isoformat() if isinstance(v, datetime) else v.isoformat()
     env["text"] = text
     # of a row in two languages, the name or title for the viewer

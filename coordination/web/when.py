@@ -130,8 +130,3 @@ def ago(age: timedelta) -> Text:
     if minutes < 48 * 60:
         return Text(f"{minutes // 60}小时前", f"{minutes // 60} h ago")
     return Text(f"{minutes // 1440}天前", f"{minutes // 1440} days ago")
-
-
-def week_number(value: date | datetime) -> int:
-    """ISO week of the year."""
-    return _as_date(value).isocalendar().week

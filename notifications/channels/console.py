@@ -48,7 +48,7 @@ class ConsoleChannel:
             mask(attempt.address),
             count,
         )
-        return Sent(f"console-{attempt.id}", count)
+        return Sent(f"console-{attempt.id}", count, delivered=True)
 
     def find(self, attempt: Attempt, _known: frozenset[str]) -> Finding:
         """Look the attempt up by its id."""

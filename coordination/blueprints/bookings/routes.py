@@ -29,6 +29,7 @@ from coordination.blueprints.bookings.forms import (
     durations,
     in_hours,
 )
+from coordination.domain.agenda.queries import week_of
 from coordination.domain.bookings import queries, resources, rules, services
 from coordination.domain.bookings.models import Resource
 from coordination.domain.bookings.values import Slot, SlotClash
@@ -191,9 +192,10 @@ def show(resource_id: int) -> ResponseReturnValue:
         days = queries.days_of(
             held, resource, monday, 14, minutes=minutes, now=clock.now(), zone=when.zone()
         )
-    # nobody wants to land on a day with nothing to choose from
-    chosen = max(asked, today) if asked else next((d.day for d in days if d.free), today)
-    first = chosen - timedelta(days=chosen.weekday())
+        # nobody wants to land on a day with nothing to choose from
+        chosen = max(asked, today) if asked else next((d.day for d in days if d.free), today)
+        first = chosen - timedelta(days=chosen.weekday())
+        week = week_of(held, first)
     days = [d for d in days if first <= d.day < first + timedelta(days=7)]
     may_book = _may_book(actor) and resource.publish_state == "published"
     return render_template(
@@ -204,7 +206,7 @@ def show(resource_id: int) -> ResponseReturnValue:
         days=days,
         chosen=next(d for d in days if d.day == chosen),
         rows=_rows(resource, days, minutes, may_book),
-        first=first,
+        week=week,
         earlier=max(first - timedelta(days=7), today) if first > today else None,
         later=first + timedelta(days=7),
         minutes=minutes,

@@ -130,10 +130,8 @@ def weeks(days: Sequence[Square], term_start: date | None, term_end: date | None
 def _week_label(monday: date, term_start: date | None, term_end: date | None) -> Text:
     if term_start is None or term_end is None:
         return Text("", "")
-    number = workdays.term_week(monday, term_start)
-    if number < 1 or monday > term_end:
-        return Text("", "")
-    return Text(f"第{number}周", f"Week {number}")
+    number = workdays.week_of_term(monday, term_start, term_end)
+    return Text(f"第{number}周", f"Week {number}") if number else Text("", "")
 
 
 def _days_of(entry: Shown, shown: Stretch, zone: ZoneInfo) -> Iterable[date]:

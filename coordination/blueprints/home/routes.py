@@ -8,11 +8,13 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coordination.blueprints.home.forms import OpenCode
+from coordination.domain.agenda.queries import week_of
 from coordination.domain.people.accounts import admit_code_guess
 from coordination.domain.people.links import open_code
 from coordination.ground import clock
 from coordination.ground.crypto import normal_code
 from coordination.ground.errors import CoordinationError, NotFound
+from coordination.web import when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard, is_staff
 from coordination.web.navigation import staff_navigation
@@ -34,8 +36,9 @@ def index() -> ResponseReturnValue:
         if is_staff(actor):
             with reading() as session:
                 waiting = waiting_for_staff(session, actor, clock.now())
+                week = week_of(session, when.today())
             tasks = [entry for entry, _ in staff_navigation() if entry.endpoint != "home.index"]
-            return render_template("home/today.html", waiting=waiting, tasks=tasks)
+            return render_template("home/today.html", waiting=waiting, tasks=tasks, week=week)
         return redirect(url_for("family.index" if actor.is_guardian else "home.after_sign_in"))
     form = OpenCode()
     if form.validate_on_submit():

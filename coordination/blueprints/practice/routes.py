@@ -357,15 +357,15 @@ def family() -> ResponseReturnValue:
 @waits_for_staff
 def open_for_my_class(session: Session, actor: Actor, now: datetime) -> list[Waiting]:
     """Sessions a class teacher can sign up for, by their deadline."""
-    if Role.CLASS_TEACHER not in actor.roles:
-        return []
     return [
         Waiting(
             title=Text(x.activity.title_zh, x.activity.title_en),
             url=url_for("practice.show", session_id=x.session.id),
-            detail=Text("可为班级报名", "open for your class"),
+            detail=Text(
+                f"{when.short_moment(x.session.starts_at, 'zh')}出发，可为班级报名",
+                f"{when.short_moment(x.session.starts_at, 'en')}: open for your class",
+            ),
             due=x.session.signup_until,
         )
-        for x in queries.sessions_ahead(session, actor, now)
-        if x.session.state == "open" and x.session.signup_until > now
-    ][:5]
+        for x in queries.sessions_open_to(session, actor, now)
+    ]

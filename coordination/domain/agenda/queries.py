@@ -12,6 +12,7 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session, defer
 
+from calendars.workdays import week_of_term
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.domain.agenda.audiences import (
@@ -220,6 +221,12 @@ def entry_open_to(session: Session, actor: Actor, entry_id: int, today: date) ->
 def term_of(session: Session, day: date) -> Term | None:
     """The term that `day` lies in, or the next one."""
     return session.scalar(select(Term).where(Term.ends_on >= day).order_by(Term.starts_on).limit(1))
+
+
+def week_of(session: Session, day: date) -> int | None:
+    """The week of the term (第13周) that `day` lies in; None in the holidays."""
+    term = term_of(session, day)
+    return week_of_term(day, term.starts_on, term.ends_on) if term else None
 
 
 def _reads(session: Session, actor: Actor, kind: str, ident: int, today: date) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import any_, func, or_, select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
@@ -96,6 +96,44 @@ def sessions_ahead(
         )
     }
     return [SessionLine(s, a, b, waiting.get(s.id, 0)) for s, a, b in rows]
+
+
+def sessions_open_to(
+    session: Session, actor: Actor, now: datetime, *, limit: int = 5
+) -> list[SessionLine]:
+    """Sessions that a class teacher can still sign a class of theirs up for, soonest closing first.
+
+    A class of another grade than the activity's, or one that is signed up already, asks for nothing.
+    """
+    if not actor.class_ids:
+        return []
+    signed_up = (
+        select(ClassEnrolment.id)
+        .where(
+            ClassEnrolment.session_id == PracticeSession.id,
+            ClassEnrolment.class_id == ClassGroup.id,
+        )
+        .correlate(PracticeSession, ClassGroup)
+    )
+    fitting = select(ClassGroup.id).where(
+        ClassGroup.id.in_(actor.class_ids),
+        or_(ClassGroup.grade.is_(None), ClassGroup.grade == any_(Activity.grades)),
+        ~signed_up.exists(),
+    )
+    rows = session.execute(
+        select(PracticeSession, Activity, Organisation)
+        .join(Activity, Activity.id == PracticeSession.activity_id)
+        .join(Organisation, Organisation.id == PracticeSession.base_id)
+        .where(
+            where_visible(Activity, actor, Action.ACTIVITY_READ),
+            PracticeSession.state == "open",
+            PracticeSession.signup_until > now,
+            fitting.exists(),
+        )
+        .order_by(PracticeSession.signup_until, PracticeSession.id)
+        .limit(limit)
+    )
+    return [SessionLine(s, a, b, 0) for s, a, b in rows]
 
 
 def activities(session: Session, actor: Actor) -> list[tuple[Activity, Organisation, int]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy.orm import Session
 
+from coordination.domain.practice import queries
 from coordination.domain.practice import services as practice
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound, TooLate
@@ -248,3 +250,20 @@ def test_a_child_cannot_be_in_two_places_and_the_refusal_names_it(stage: Outing)
 def test_a_session_after_the_other_has_returned_is_no_clash(stage: Outing) -> None:
     stage.enrol(stage.plan())
     assert stage.enrol(stage.plan(FRIDAY + 8 * HOUR)) == (4, 0)
+
+
+def test_a_teacher_is_shown_what_is_still_open_to_a_class_of_hers(stage: Outing) -> None:
+    fitting, other = stage.plan(), stage.plan(FRIDAY + HOUR)
+    stage.plan(activity=plan_activity(stage))  # for the fifth grade
+
+    def shown(at: datetime) -> list[int]:
+        with Session(stage.engine) as session:
+            found = queries.sessions_open_to(session, stage.actor("teacher"), at)
+            return [line.session.id for line in found]
+
+    assert shown(NOW) == [fitting, other]
+    stage.enrol(fitting)
+    assert shown(NOW) == [other]  # signed up already: nothing to do
+    assert shown(stage.session(other).signup_until) == []
+    with Session(stage.engine) as session:
+        assert queries.sessions_open_to(session, stage.actor("coordinator"), NOW) == []
