@@ -31,18 +31,24 @@
     form.dataset.sent = "1";
     setTimeout(() => { delete form.dataset.sent; }, 4000);
   });
-  // A part that is still changing is fetched anew, and the page once more when it has come to rest.
+  const reveal = () => {
+    for (const button of document.querySelectorAll("[data-needs-js]")) button.hidden = false;
+  };
+  reveal();
+  // A part that is still changing is fetched anew, and all of the page once it has come to rest:
+  // in place, so that nobody loses the line they were reading.
   const live = document.querySelector("[data-live][id]");
   if (live) {
     const refresh = async () => {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-      if (!answer.ok) return;
+      if (!answer.ok || answer.redirected) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const fresh = page.getElementById(live.id);
-      if (!fresh || fresh.dataset.live === undefined) { location.reload(); return; }
-      live.replaceChildren(...fresh.childNodes);
+      if (fresh && fresh.dataset.live !== undefined) { live.replaceChildren(...fresh.childNodes); return; }
+      clearInterval(timer);
+      document.querySelector("main").replaceWith(page.querySelector("main"));
+      reveal();
     };
-    setInterval(() => { if (!document.hidden) refresh().catch(() => {}); }, Number(live.dataset.live) * 1000);
+    const timer = setInterval(() => { if (!document.hidden) refresh().catch(() => {}); }, Number(live.dataset.live) * 1000);
   }
-  for (const button of document.querySelectorAll("[data-needs-js]")) button.hidden = false;
 })();
