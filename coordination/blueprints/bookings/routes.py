@@ -34,6 +34,7 @@ from coordination.domain.bookings import queries, resources, rules, services
 from coordination.domain.bookings.models import Resource
 from coordination.domain.bookings.values import Slot, SlotClash
 from coordination.domain.people.models import Organisation
+from coordination.domain.people.recipients import children_of_classes
 from coordination.ground import clock, crypto
 from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text
@@ -276,6 +277,8 @@ def book(resource_id: int) -> ResponseReturnValue:
         resource, owner = queries.resource_of(held, actor, resource_id)
         groups = queries.classes_to_book_for(held, actor)
         schools = {g.school_id: held.get_one(Organisation, g.school_id) for g in groups}
+        if request.method == "GET" and len(groups) == 1:  # a class teacher comes with the class
+            form.children.data = len(children_of_classes(held, [groups[0].id], when.today()))
     several = len(schools) > 1
     form.class_id.choices = [
         (
