@@ -534,7 +534,8 @@ def practice_day(story: Story, teacher: Actor, class_id: int, families: dict[str
     story.deliver()
     story.feed_changes()
     with story.acting(coordinator) as uow:
-        practice.cancel_session(uow, session_id=other_id, reason="橙色大风预警")
+        note = Text("橙色大风预警", "storm warning")
+        practice.cancel_session(uow, session_id=other_id, code="weather", note=note)
     story.expect(len(story.deliver()) > 30, "the cancellation to everybody concerned")
     story.feed_changes()
     states = {e[1] for e in story.seen_entries["family of 王小雨"].values()}

@@ -32,6 +32,7 @@ from coordination.domain.practice.models import (
     Enrolment,
     PracticeSession,
 )
+from coordination.domain.practice.rules import reason_in_words
 from coordination.domain.volunteering import services as volunteering
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
 from coordination.domain.volunteering.services import HELD
@@ -63,7 +64,8 @@ def _params(held: PracticeSession, activity: Activity) -> dict[str, Text | str]:
         "meet": Text(held.meeting_point_zh, held.meeting_point_en),
         "back": f"{back.hour:02d}:{back.minute:02d}",
         "bring": Text(activity.bring_zh or "无需携带", activity.bring_en or "nothing special"),
-        "reason": held.cancel_reason or "—",
+        "reason": reason_in_words(held.cancel_reason, held.cancel_note_zh, held.cancel_note_en)
+        or "—",
     }
 
 

@@ -107,7 +107,8 @@ def test_a_move_and_a_cancellation_reach_the_calendar_and_the_phone(
     assert district.scalar("select count(*) from outbox_message") > texts
 
     coordinator.goto(f"/activities/sessions/{held}/cancel")
-    coordinator.fill("#reason", "暴雨橙色预警")
+    coordinator.select_option("#code", "weather")
+    coordinator.fill("#note_zh", "暴雨橙色预警")
     coordinator.locator("main button[type=submit]").last.click()
     _, entries = _feed(address)
     (cancelled,) = [e for e in entries if e["UID"] == entry["UID"]]

@@ -49,6 +49,7 @@ NOW = datetime(2026, 11, 24, 9, 0, tzinfo=ZONE)
 FRIDAY = datetime(2026, 12, 11, 8, 30, tzinfo=ZONE)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
+STORM = Text("大风", "storm")
 
 
 @dataclass
@@ -140,9 +141,12 @@ class Outing:
             ),
         )
 
-    def cancel(self, session_id: int, reason: str = "大风", role: str = "coordinator") -> None:
+    def cancel(self, session_id: int, note: Text = STORM, role: str = "coordinator") -> None:
         self.act(
-            role, lambda uow: practice.cancel_session(uow, session_id=session_id, reason=reason)
+            role,
+            lambda uow: practice.cancel_session(
+                uow, session_id=session_id, code="weather", note=note
+            ),
         )
 
     def request_of(self, session_id: int) -> int:

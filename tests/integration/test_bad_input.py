@@ -127,7 +127,6 @@ HONEST = {
     "meeting_en": "South gate",
     "signup_until": "2026-12-10",
     "helpers": "1",
-    "reason": "大风",
     "note": "",
     "purpose": "拉坯",
     "children": "20",
@@ -153,6 +152,7 @@ BODIES: dict[str, dict[str, str]] = {
     "communication.confirm_mine": {"answer": "read"},
     "communication.confirm_by_code": {"answer": "confirm"},
     "feeds.subscribe": {"scope": "class", "scope_id": "1", "name": "三班"},
+    "practice.cancel": {"code": "weather"},
     "home.index": {"code": "7K3QX-9MD2F"},
     "webhooks.twilio_status": {"MessageSid": "SM1", "MessageStatus": "sent", "ErrorCode": "1"},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wtforms import RadioField, SelectField, SelectMultipleField
 
+from coordination.domain.practice.rules import LONGEST_NOTE
 from coordination.web.forms import (
     AtMost,
     Between,
@@ -75,7 +76,9 @@ class MoveForm(Form):
 class CancelForm(Form):
     """Why it does not take place."""
 
-    reason = LineField(both("取消原因", "Reason"), [Required(), AtMost(60)])
+    code = SelectField(both("取消原因", "Reason"))
+    note_zh = LineField(both("补充说明（中文）", "More about it (Chinese)"), [AtMost(LONGEST_NOTE)])
+    note_en = LineField(both("补充说明（英文）", "More about it (English)"), [AtMost(LONGEST_NOTE)])
 
 
 class EnrolForm(Form):

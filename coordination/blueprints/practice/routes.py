@@ -23,7 +23,7 @@ from coordination.blueprints.practice.forms import (
 from coordination.domain.consents.rules import STATES as CONSENTS
 from coordination.domain.people.models import ClassGroup
 from coordination.domain.people.recipients import children_of_classes, guardians_of_children
-from coordination.domain.practice import queries, services
+from coordination.domain.practice import queries, rules, services
 from coordination.domain.volunteering import services as volunteering
 from coordination.domain.volunteering.queries import shifts_of_session
 from coordination.ground import clock
@@ -189,6 +189,9 @@ def show(session_id: int) -> ResponseReturnValue:
         states=STATES,
         enrolments=ENROLMENTS,
         consents=CONSENTS,
+        reason=rules.reason_in_words(
+            line.session.cancel_reason, line.session.cancel_note_zh, line.session.cancel_note_en
+        ),
         may_plan=allowed(actor, Action.ACTIVITY_PLAN),
         may_enrol=any(g.id not in taken for g in enrollable) and line.session.state == "open",
         sees_helpers=bool(school_side),
@@ -288,12 +291,21 @@ def cancel(session_id: int) -> ResponseReturnValue:
     """Cancel; says first, in numbers, who will be told."""
     require(Action.ACTIVITY_PLAN)
     form = CancelForm()
+    form.code.choices = [
+        ("", Text("请选择", "Choose").in_(language())),
+        *((code, text.in_(language())) for code, text in rules.CANCEL_REASONS.items()),
+    ]
     with reading() as held:
         line = queries.session_of(held, current_actor(), session_id)
         told = _told(held, session_id, (*services.GOING, "waiting"))
     if form.validate_on_submit():
         with attempt(form) as done, unit_of_work() as uow:
-            services.cancel_session(uow, session_id=session_id, reason=form.reason.data or "")
+            services.cancel_session(
+                uow,
+                session_id=session_id,
+                code=form.code.data or "",
+                note=Text(form.note_zh.data or "", form.note_en.data or ""),
+            )
         if done.ok:
             say(Text("场次已取消，相关的人都已收到短信。", "Cancelled; everybody has been told."))
             return redirect(url_for("practice.show", session_id=session_id), 303)

@@ -62,7 +62,9 @@ class PracticeSession(Row, Base):
     signup_until: Mapped[datetime]
     waitlist: Mapped[bool] = mapped_column(server_default=text("true"))
     state: Mapped[str] = mapped_column(server_default="open")
-    cancel_reason: Mapped[str | None]
+    cancel_reason: Mapped[str | None]  # a code of rules.CANCEL_REASONS
+    cancel_note_zh: Mapped[str | None]
+    cancel_note_en: Mapped[str | None]
 
     __scope__ = {"owner": "base_id"}
     __table_args__ = (

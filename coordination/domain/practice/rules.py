@@ -8,6 +8,16 @@ from datetime import datetime, timedelta
 from coordination.ground.errors import Conflict, Invalid
 from coordination.ground.text import Text
 
+CANCEL_REASONS: dict[str, Text] = {
+    "weather": Text("天气原因", "the weather"),
+    "transport": Text("交通原因", "transport"),
+    "base": Text("基地原因", "the base cannot take us"),
+    "health": Text("传染病防控", "illness going round"),
+    "too_few": Text("人数不足", "too few children"),
+    "school": Text("学校安排变动", "a change at school"),
+    "other": Text("其他原因", "another reason"),
+}
+LONGEST_NOTE = 40  # it goes into a text
 TYPES = ("inquiry", "service", "design", "career", "labour", "study_travel", "volunteer")
 GRADES = range(1, 13)
 MOST_PLACES = 2000
@@ -29,6 +39,41 @@ def refuse_unfit_activity(type_: str, title: Text, grades: Collection[int]) -> N
         fields["grades"] = Text("请选择适合的年级。", "Choose the grades it suits.")
     if fields:
         raise Invalid(fields=fields)
+
+
+def refuse_unfit_reason(code: str, note: Text) -> None:
+    """A reason of the list; what is added to it has room in a text."""
+    fields: dict[str, Text] = {}
+    if code not in CANCEL_REASONS:
+        fields["code"] = Text("请选择原因，家长会看到。", "Choose a reason; families will read it.")
+    for name, value in (("note_zh", note.zh), ("note_en", note.en)):
+        if len(value.strip()) > LONGEST_NOTE:
+            fields[name] = Text(
+                f"补充说明不超过 {LONGEST_NOTE} 字，会写进短信。",
+                f"At most {LONGEST_NOTE} characters: it goes into the text.",
+            )
+        elif code == "other" and not value.strip():
+            fields[name] = Text(
+                "选“其他原因”时请写明，家长按各自的语言收到。",
+                "Say which other reason it is; families read it in their language.",
+            )
+    if fields:
+        raise Invalid(fields=fields)
+
+
+def reason_in_words(code: str | None, note_zh: str | None, note_en: str | None) -> Text | None:
+    """天气原因（橙色大风预警）; a note in one language only is left out in the other."""
+    if not code:
+        return None
+    if code not in CANCEL_REASONS:  # typed before there were codes
+        return Text(code, code)
+    said = CANCEL_REASONS[code]
+    if code == "other" and note_zh and note_en:
+        return Text(note_zh, note_en)
+    return Text(
+        f"{said.zh}（{note_zh}）" if note_zh else said.zh,
+        f"{said.en} ({note_en})" if note_en else said.en,
+    )
 
 
 def refuse_unfit_times(

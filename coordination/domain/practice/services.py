@@ -43,6 +43,7 @@ GOING = ("enrolled", "cleared")
 PLACED = ("enrolled", "cleared", "attended")
 HOLDING = ("offered", "enrolled", "cleared", "attended")  # as in the constraint
 MARKS = ("present", "absent", "late", "left_early")
+NO_NOTE = Text("", "")
 OPEN = ("planned", "open", "closed", "ready")
 
 
@@ -355,21 +356,15 @@ def move_session(
     uow.record(SessionMoved(session_id, material=True))
 
 
-def cancel_session(uow: UnitOfWork, *, session_id: int, reason: str) -> None:
-    """It will not take place; enrolments end, everybody is told by the event."""
+def cancel_session(uow: UnitOfWork, *, session_id: int, code: str, note: Text = NO_NOTE) -> None:
+    """It will not take place; enrolments end, everybody is told by the event, with the reason."""
     uow.authorize(Action.ACTIVITY_PLAN)
     held = lock_session(uow, session_id=session_id)
     if held.state not in OPEN:
         raise Conflict(Text("活动已开始或已取消。", "It has begun or is cancelled already."))
-    if not reason.strip():
-        raise Invalid(
-            fields={
-                "reason": Text(
-                    "请写明原因，家长会看到。", "Give the reason; families will read it."
-                )
-            }
-        )
-    held.state, held.cancel_reason = "cancelled", reason.strip()
+    rules.refuse_unfit_reason(code, note)
+    held.state, held.cancel_reason = "cancelled", code
+    held.cancel_note_zh, held.cancel_note_en = note.zh.strip() or None, note.en.strip() or None
     uow.record(SessionCancelled(session_id))
 
 

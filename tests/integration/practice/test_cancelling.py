@@ -6,7 +6,10 @@ import pytest
 from sqlalchemy.orm import Session
 
 from coordination.domain.consents.queries import requests_of
+from coordination.domain.practice import services as practice
+from coordination.domain.practice.rules import reason_in_words
 from coordination.ground.errors import Conflict, Invalid, TooLate
+from coordination.ground.text import Text
 from coordination.reactions import reminders
 from tests.build.outing import DAY, FRIDAY, HOUR, Outing
 
@@ -25,7 +28,7 @@ def going(stage: Outing) -> int:
 
 
 def test_everybody_is_told_once_with_the_reason(stage: Outing, going: int) -> None:
-    stage.cancel(going, "大风橙色预警")
+    stage.cancel(going, Text("大风橙色预警", ""))
     assert stage.told("session_cancelled", going) == [
         "english",
         "friend_mother",
@@ -39,8 +42,43 @@ def test_everybody_is_told_once_with_the_reason(stage: Outing, going: int) -> No
         "teacher_c",
     ]
     for message in stage.messages("session_cancelled", going):
-        assert "大风橙色预警" in message.body
+        if message.language == "en":  # no word that its reader cannot read
+            assert message.body.endswith("is cancelled: the weather")
+        else:
+            assert message.body.endswith("取消：天气原因（大风橙色预警）")
         assert message.message_class == "urgent"
+
+
+@pytest.mark.parametrize(
+    ("code", "note", "fields"),
+    [
+        ("", Text("", ""), {"code"}),
+        ("storm", Text("", ""), {"code"}),
+        ("other", Text("", ""), {"note_zh", "note_en"}),
+        ("other", Text("停电", ""), {"note_en"}),
+        ("weather", Text("风" * 41, ""), {"note_zh"}),
+    ],
+)
+def test_a_reason_is_one_that_every_family_can_read(
+    stage: Outing, going: int, code: str, note: Text, fields: set[str]
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        stage.act(
+            "coordinator",
+            lambda uow: practice.cancel_session(uow, session_id=going, code=code, note=note),
+        )
+    assert set(refused.value.fields) == fields
+    assert stage.session(going).state == "open"
+    assert stage.told("session_cancelled") == []
+
+
+def test_a_reason_of_their_own_words_is_said_in_both_languages() -> None:
+    assert reason_in_words("other", "停电", "power cut") == Text("停电", "power cut")
+    assert reason_in_words("weather", None, "storm") == Text("天气原因", "the weather (storm)")
+    assert reason_in_words("大风", None, None) == Text(
+        "大风", "大风"
+    )  # typed before there were codes
+    assert reason_in_words(None, None, None) is None
 
 
 def test_the_calendar_keeps_a_cancelled_entry(stage: Outing, going: int) -> None:
@@ -85,14 +123,6 @@ def test_nobody_answers_or_takes_a_shift_any_more(stage: Outing, going: int) -> 
         assert refused.value.code == "consent_closed"
     with pytest.raises(TooLate):
         stage.take(going, "friend_mother")
-
-
-@pytest.mark.parametrize("reason", ["", "   "])
-def test_a_reason_is_needed(stage: Outing, going: int, reason: str) -> None:
-    with pytest.raises(Invalid) as refused:
-        stage.cancel(going, reason)
-    assert "reason" in refused.value.fields
-    assert stage.told("session_cancelled") == []
 
 
 def test_a_second_cancelling_is_refused_and_tells_nobody_again(stage: Outing, going: int) -> None:
