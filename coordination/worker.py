@@ -329,9 +329,13 @@ def run_tick(tick: Tick, engine: Engine, jobs: App) -> None:
 
 
 def run_clock(settings: Settings) -> None:
-    """Tick until told to stop; waits as long as another clock leads."""
+    """Tick until a signal stops it; waits as long as another clock leads."""
     configure(settings)
-    stop = _stop_on_signals()
+    tick_until(_stop_on_signals(), settings)
+
+
+def tick_until(stop: threading.Event, settings: Settings) -> None:
+    """The clock without its process: for whoever has threads of their own."""
     engine = _engine(settings)
     jobs = make_job_app(libpq_dsn(settings.database_url))
     while not stop.is_set():

@@ -38,8 +38,9 @@ from coordination.seed.demo import PASSWORD, ZONE, load_demo
 from coordination.settings import Settings
 from coordination.supervisor import migrate
 from coordination.tour import CODE, Story
-from coordination.worker import TICKS, configure, run_tick
+from coordination.worker import TICKS, configure, run_tick, tick_until
 from notifications.jobs import libpq_dsn, make_job_app
+from notifications.workers import Worker
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "docs" / "screens"
@@ -108,12 +109,17 @@ def main() -> int:
             story = Story(create_engine(settings.database_url), settings, Console(quiet=True))
             codes = furnish(story)
             threading.Thread(target=web.serve_forever, daemon=True).start()
-            with sync_playwright() as playwright:
+            stop = threading.Event()
+            ticking = threading.Thread(target=tick_until, args=(stop, settings))
+            ticking.start()
+            with Worker(story.engine), sync_playwright() as playwright:
                 browser = playwright.chromium.launch(
                     executable_path=shutil.which("chromium"), args=["--no-sandbox"]
                 )
                 missing = shoot(browser, url, story, codes, wanted)
                 browser.close()
+            stop.set()
+            ticking.join()
             web.shutdown()
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -725,7 +725,10 @@ def undecided(session: Session, actor: Actor, _now: datetime) -> list[Waiting]:
     return [
         Waiting(
             title=Text(
-                f"{len(lines)} 个预约申请待审批", f"{len(lines)} booking requests to answer"
+                f"{len(lines)} 个预约申请待审批",
+                "1 booking request to answer"
+                if len(lines) == 1
+                else f"{len(lines)} booking requests to answer",
             ),
             url=url_for("bookings.inbox"),
             due=min((x.booking.hold_until for x in lines if x.booking.hold_until), default=None),
