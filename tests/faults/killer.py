@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -51,11 +52,11 @@ class Fleet:
                     self.running[number] = self._start[number]()
 
     def stop(self) -> None:
-        """End all of them for good."""
+        """End all of them for good, with what they started: a web server has a child."""
         with self._lock:
             for one in self.running:
                 with suppress(ProcessLookupError):
-                    one.kill()
+                    os.killpg(one.pid, signal.SIGKILL)
                 one.wait()
 
 
