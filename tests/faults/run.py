@@ -55,6 +55,8 @@ class Outcome:
     seconds: float
     tally: dict[str, int]
     provider: dict[str, object]
+    doubts: dict[int, int]
+    why_left: dict[str, int]
 
 
 def run(order: Order) -> Outcome:
@@ -85,6 +87,8 @@ def run(order: Order) -> Outcome:
             seconds=time.monotonic() - begun,
             tally=site.tally(),
             provider=site.provider_says(),
+            doubts=site.doubts(),
+            why_left=site.why_left(),
         )
 
 
@@ -167,7 +171,8 @@ def main() -> int:
     )
     print(f"harms: {outcome.harms}")
     print(f"provider: {outcome.provider}")
-    print(f"states: {outcome.tally}")
+    print(f"states: {outcome.tally}; left to a person because: {outcome.why_left or 'none was'}")
+    print(f"messages by how often they were in doubt: {outcome.doubts}")
     print(f"sent in {outcome.sending_seconds:.0f} s, settled after {outcome.seconds:.0f} s")
     print(f"n={given.n} seed={given.seed} {outcome.verdict}")
     return 0 if outcome.verdict.holds else 1

@@ -265,6 +265,23 @@ class Site:
             rows = connection.execute("select state, count(*) from outbox_message group by state")
             return {str(state): int(str(count)) for state, count in rows}
 
+    def doubts(self) -> dict[int, int]:
+        """How many messages were in doubt how often: what the limit of re-sends is made for."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "select doubts, count(*) from outbox_message group by doubts order by doubts"
+            )
+            return {int(str(doubts)): int(str(count)) for doubts, count in rows}
+
+    def why_left(self) -> dict[str, int]:
+        """Why messages were left to a person."""
+        with self.connect() as connection:
+            rows = connection.execute(
+                "select reason_code, count(*) from outbox_message"
+                " where state = 'needs_human' group by reason_code"
+            )
+            return {str(reason): int(str(count)) for reason, count in rows}
+
     def verdict(self) -> Verdict:
         with self.connect() as connection:
             rows = connection.execute("select recipient_id, state from outbox_message").fetchall()
