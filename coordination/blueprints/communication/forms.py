@@ -35,3 +35,5 @@ class NoticeForm(Form):
     )
     urgent_reason = LineField(both("不能等的理由", "Why it cannot wait"), [Optional()])
     due_on = LocalDateField(both("最晚回复日期", "Answer by"), [Optional()])
+    # the kinds of doubt that the sender was shown and ticked
+    looked_at = HiddenField(both("内容提示", "What we noticed"))

@@ -20,10 +20,12 @@ from coordination.domain.communication.audience import (
     audience_of,
     counts_of_organisation,
 )
+from coordination.domain.communication.content import Concern
 from coordination.domain.communication.models import Notice
 from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import ClassGroup, Organisation
+from coordination.domain.people.recipients import children_in, children_of_organisation
 from coordination.ground import clock, crypto
 from coordination.ground.errors import CoordinationError, NotFound
 from coordination.ground.text import LANGUAGES, Text, mask_name
@@ -215,12 +217,15 @@ def compose() -> ResponseReturnValue:
                 due_at=_due(form),
                 links_allowed=_links_allowed(),
                 urgent_reason=form.urgent_reason.data or "",
+                looked_at=(form.looked_at.data or "").split(),
             ).id
         if done.ok and notice_id is not None:
             say(Text("通知已发送。", "The notice is on its way."))
             return redirect(url_for("communication.show", notice_id=notice_id), 303)
+        if form.refusal is not None and form.refusal.code == "unseen_concerns":
+            return _check(form)
         return _compose(form)
-    with attempt(form) as done:
+    with attempt(form) as done, reading() as held:
         rules.refuse_poor_text(
             title_zh=form.title_zh.data or "",
             title_en=form.title_en.data or "",
@@ -229,16 +234,37 @@ def compose() -> ResponseReturnValue:
             links_allowed=_links_allowed(),
         )
         rules.refuse_poor_reason(form.urgent_reason.data or "")
+        rules.refuse_concerns([c for c in _concerns(held, form) if c.stops], ())
     if not done.ok or not (form.org_id.data or form.class_ids.data):
         return _compose(form)
+    return _check(form)
+
+
+def _check(form: NoticeForm) -> ResponseReturnValue:
+    """Everything once more before it leaves, and what in it gives reason to think."""
     with reading() as held:
         whom = _addressees(held, form)
+        found = _concerns(held, form)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
-    return render_template(
+    return render_form(
         "communication/check.html",
-        form=form,
+        form,
         whom=whom,
+        concerns=[(getattr(form, c.field).label.text, c.says) for c in found],
+        kinds=" ".join(sorted({c.kind for c in found})),
         previews=_previews(whom.counts, whom.sender, title),
+    )
+
+
+def _concerns(held: Session, form: NoticeForm) -> list[Concern]:
+    today = when.today()
+    return services.concerns_of(
+        held,
+        children_of_organisation(int(form.org_id.data), today)
+        if form.org_id.data
+        else children_in(form.class_ids.data or [], today),
+        Text(form.title_zh.data or "", form.title_en.data or ""),
+        Text(form.body_zh.data or "", form.body_en.data or ""),
     )
 
 

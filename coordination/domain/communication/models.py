@@ -7,7 +7,7 @@ from datetime import datetime, time
 from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
-from sqlalchemy.types import BigInteger
+from sqlalchemy.types import BigInteger, Text
 
 from coordination.ground.orm import Base, Row
 
@@ -33,6 +33,8 @@ class Notice(Row, Base):
     due_at: Mapped[datetime | None]
     # set when the sender had the texts leave in quiet hours too, and why
     urgent_reason: Mapped[str | None]
+    # what the sender was warned of (content.WORDS) and sent all the same
+    looked_at: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     sent_at: Mapped[datetime | None]
 
     __scope__ = {"school": "school_id", "class": "class_id", "person": "sender_id"}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+from coordination.domain.communication.content import Concern
 from coordination.ground.errors import Invalid, TooMany
 from coordination.ground.text import Text
 
@@ -14,7 +16,10 @@ SHORTEST_REASON = 4
 LONGEST_REASON = 120
 NUDGE_GAP = timedelta(hours=1)
 # Fraudsters imitate class teachers to collect money, so no notice of ours ever speaks of payment.
-BANNED = ("缴费", "转账", "验证码", "收款码", "payment code", "bank transfer")
+BANNED = (
+    *("缴费", "交费", "付款", "汇款", "转账", "红包", "支付宝", "验证码", "收款码", "付款码"),
+    *("payment code", "bank transfer", "wechat pay", "alipay"),
+)
 LINK = re.compile(r"https?://|www\.|\b[a-z0-9-]+\.(?:com|cn|net|org)\b", re.IGNORECASE)
 
 
@@ -51,6 +56,24 @@ def refuse_poor_text(
             )
     if fields:
         raise Invalid(fields=fields)
+
+
+def refuse_concerns(found: Sequence[Concern], looked_at: Collection[str]) -> None:
+    """Refuse what is never sent, and what the sender has not looked at."""
+    stopped = {c.field: c.says for c in found if c.stops}
+    unseen = [c for c in found if c.kind not in looked_at]
+    if stopped:
+        raise Invalid(fields=stopped)
+    if unseen:
+        raise Invalid(
+            fields={
+                "looked_at": Text(
+                    "请逐条核对提示的句子，再勾选确认；或返回修改。",
+                    "Look at each sentence shown, then tick the box; or go back and change it.",
+                )
+            },
+            code="unseen_concerns",
+        )
 
 
 def refuse_poor_reason(reason: str) -> None:

@@ -28,13 +28,14 @@ from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
 from coordination.domain.communication import rules
+from coordination.domain.communication.content import Concern, concerns
 from coordination.domain.communication.events import (
     NoticeAcknowledged,
     NoticeStopped,
     NoticeStretchDue,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
-from coordination.domain.people.models import ClassGroup, Organisation
+from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.domain.people.recipients import (
     children_in,
     children_of_organisation,
@@ -58,6 +59,7 @@ def send_notice(
     due_at: datetime | None = None,
     links_allowed: bool = False,
     urgent_reason: str = "",
+    looked_at: Collection[str] = (),
 ) -> Notice:
     """Send a notice to the guardians of some classes of one school, or (with `org_id`) of a whole
     school or district; a second call with the same `draft_key` (a double click, a retried post)
@@ -79,6 +81,8 @@ def send_notice(
         body_en=body.en,
         links_allowed=links_allowed,
     )
+    found = concerns_of(uow.session, children_of(notice, uow.now.date()), title, body)
+    rules.refuse_concerns(found, looked_at)
     rules.refuse_poor_reason(urgent_reason)
     if due_at is not None and due_at <= uow.now:
         raise Invalid(
@@ -102,11 +106,29 @@ def send_notice(
     notice.body_zh, notice.body_en = body.zh, body.en
     notice.level, notice.due_at = level, due_at
     notice.urgent_reason = urgent_reason.strip() or None
+    notice.looked_at = sorted({c.kind for c in found}) or None
     notice.state, notice.sent_at = "sent", uow.now
     uow.session.add(notice)
     uow.session.flush()  # rounds and recipients refer to it
     _begin_round(uow, notice, 0)
     return notice
+
+
+def concerns_of(session: Session, children: Select[int], title: Text, body: Text) -> list[Concern]:
+    """What in a text to the families of `children` gives reason to think; see `content`."""
+    said = {"title_zh": title.zh, "title_en": title.en, "body_zh": body.zh, "body_en": body.en}
+    everything = "\n".join(said.values())
+    # a text is short and a district is large: the database looks which names stand in it
+    names = session.scalars(
+        select(Person.name)
+        .where(
+            Person.id.in_(children),
+            func.length(Person.name) > 1,
+            func.strpos(everything, Person.name) > 0,
+        )
+        .distinct()
+    )
+    return concerns(said, list(names))
 
 
 def _addressed(uow: UnitOfWork, class_ids: Collection[int], org_id: int | None) -> Notice:
