@@ -152,6 +152,8 @@ class DeliveryAttempt(NotificationsBase):
     settled_at: Mapped[datetime | None]
     checks: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     next_check_at: Mapped[datetime]
+    # the first question in a row that the provider did not answer
+    silent_since: Mapped[datetime | None]
     __table_args__ = (
         # two open attempts of one message would be two texts
         Index(

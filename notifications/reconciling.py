@@ -35,7 +35,8 @@ from notifications.workers import is_dead
 
 log = logging.getLogger(__name__)
 
-# how long a provider that cannot be asked may leave us in doubt before a person has to look
+# how long a provider may leave our questions without an answer before a person has to look; it counts
+# from the first such question, not from the intent, which may be old when its turn comes
 PATIENCE = timedelta(hours=1)
 ASK_AGAIN = timedelta(minutes=1)
 ASK_DAILY = timedelta(days=1)
@@ -60,6 +61,7 @@ class _Question:
     channel: str
     attempt: Attempt
     checks: int
+    silent_since: datetime | None
     doubts: int
     known: frozenset[str]
     wait_until: datetime | None
@@ -106,6 +108,7 @@ def _questions(
                 DeliveryAttempt.worker_id,
                 DeliveryAttempt.intent_at,
                 DeliveryAttempt.checks,
+                DeliveryAttempt.silent_since,
             )
             .join(OutboxMessage, OutboxMessage.id == DeliveryAttempt.message_id)
             .where(
@@ -129,9 +132,11 @@ def _questions(
             return [], len(rows)
         answers = resolver.resolve(connection, [pending(row) for row in asked])
         known = _known(connection, asked)
-        return [
+        questions = [
             _question(row, answers.get(row.id), known[row.attempt_id], at) for row in asked
-        ], len(rows)
+        ]
+        _note_silence(connection, [q.attempt.id for q in questions if q.wait_until is None], at)
+        return questions, len(rows)
 
 
 def _put_off(connection: Connection, attempt_ids: Sequence[UUID], until: datetime) -> None:
@@ -139,6 +144,15 @@ def _put_off(connection: Connection, attempt_ids: Sequence[UUID], until: datetim
         update(DeliveryAttempt)
         .where(DeliveryAttempt.id.in_(attempt_ids))
         .values(next_check_at=until)
+    )
+
+
+def _note_silence(connection: Connection, attempt_ids: Sequence[UUID], at: datetime) -> None:
+    """Until an answer comes: noted before asking, so that a worker killed meanwhile counts too."""
+    connection.execute(
+        update(DeliveryAttempt)
+        .where(DeliveryAttempt.id.in_(attempt_ids), DeliveryAttempt.silent_since.is_(None))
+        .values(silent_since=at)
     )
 
 
@@ -229,6 +243,7 @@ def _question(
         row.channel,
         attempt,
         row.checks,
+        row.silent_since,
         row.doubts,
         known,
         wait_until,
@@ -266,11 +281,12 @@ def _settle(
         _put_off(connection, [attempt.id], question.wait_until)
         return None
     if isinstance(finding, Doubt):
-        if at - attempt.intent_at < PATIENCE:
+        silence = at - (question.silent_since or at)
+        if silence < PATIENCE:
             return None
         decision = retry.after_silence(at)
-        # the attempt stays open: a receipt, or the provider tomorrow, may still answer
-        _put_off(connection, [attempt.id], at + ASK_DAILY)
+        # the attempt stays open: a receipt, or the provider when it is back, may still answer
+        _put_off(connection, [attempt.id], at + min(silence / 6, ASK_DAILY))
         move(connection, attempt.message_id, [State.UNKNOWN], decision, at)
         return decision.state
     return _settle_absence(connection, question, at)
@@ -282,7 +298,7 @@ def _settle_absence(connection: Connection, question: _Question, at: datetime) -
     connection.execute(
         update(DeliveryAttempt)
         .where(DeliveryAttempt.id == attempt.id)
-        .values(checks=checks, next_check_at=max(again or at, at + ASK_AGAIN))
+        .values(checks=checks, silent_since=None, next_check_at=max(again or at, at + ASK_AGAIN))
     )
     if again is not None:
         return None

@@ -23,6 +23,7 @@ def scale(by: float) -> None:
     retry.HALT = retry.HALT / by
     reconciling.ASK_AGAIN = reconciling.ASK_AGAIN / by
     reconciling.PATIENCE = reconciling.PATIENCE / by
+    reconciling.ASK_DAILY = reconciling.ASK_DAILY / by
     pump.STALE_SECONDS = pump.STALE_SECONDS / by
     twilio_sms.READ_SECONDS = max(twilio_sms.READ_SECONDS / by, SHORTEST_READ)
 

@@ -147,13 +147,35 @@ def test_a_provider_that_cannot_be_asked_never_leads_to_sending_again(
     message_id, now = _in_doubt(engine, worker, phones, provider, message_class=message_class)
     for minutes in (2, 5, 15, 30, 61):
         reconcile(engine, {"sms": provider}, phones, now=now + timedelta(minutes=minutes))
+    assert message_of(engine, message_id).state == "unknown"  # silent for 59 minutes
+    reconcile(engine, {"sms": provider}, phones, now=now + timedelta(minutes=63))
     assert message_of(engine, message_id).state == "needs_human"
-    # and the next day it is asked again
+    # and it is asked again, the less often the longer the provider is silent
     provider.finding = None
     provider.take(provider.calls[0])
-    reconcile(engine, {"sms": provider}, phones, now=now + timedelta(days=2))
+    reconcile(engine, {"sms": provider}, phones, now=now + timedelta(minutes=70))
+    assert message_of(engine, message_id).state == "needs_human"
+    reconcile(engine, {"sms": provider}, phones, now=now + timedelta(minutes=74))
     assert message_of(engine, message_id).state == "accepted"
     assert len(provider.calls) == 1
+
+
+def test_one_unanswered_question_about_an_old_doubt_is_no_silence(
+    engine: Engine, worker: Worker, phones: Phones
+) -> None:
+    """Behind a long queue the first question may come after hours."""
+    provider = Provider(answer=lambda _: Doubt("reset"), finding=Doubt("http_503"))
+    message_id, now = _in_doubt(engine, worker, phones, provider)
+    reconcile(engine, {"sms": provider}, phones, now=now + timedelta(hours=3))
+    assert message_of(engine, message_id).state == "unknown"
+    # an answer ends the silence, though it settles nothing
+    provider.finding = None
+    reconcile(engine, {"sms": provider}, phones, now=now + timedelta(hours=3, minutes=2))
+    provider.finding = Doubt("http_503")
+    reconcile(engine, {"sms": provider}, phones, now=now + timedelta(hours=4, minutes=10))
+    assert message_of(engine, message_id).state == "unknown"
+    reconcile(engine, {"sms": provider}, phones, now=now + timedelta(hours=5, minutes=11))
+    assert message_of(engine, message_id).state == "needs_human"
 
 
 def test_a_message_too_late_to_repeat_expires(
