@@ -37,12 +37,20 @@ class Party:
 
 
 def request(
-    entry: Entry, organizer: Party, attendees: Sequence[Party], zone: str = DISTRICT
+    entry: Entry,
+    organizer: Party,
+    attendees: Sequence[Party],
+    zone: str = DISTRICT,
+    *,
+    rsvp: bool = True,
 ) -> bytes:
-    """METHOD:REQUEST: invite, or move what was invited (the same UID, a higher SEQUENCE)."""
+    """METHOD:REQUEST: invite, or move what was invited (the same UID, a higher SEQUENCE).
+
+    Without `rsvp` no answer is asked for: nobody reads the organizer's mailbox.
+    """
     if entry.status == "cancelled":
         raise UnfitEntry("a cancelled entry invites nobody")
-    return _message("REQUEST", entry, organizer, attendees, zone)
+    return _message("REQUEST", entry, organizer, attendees, zone, rsvp=rsvp)
 
 
 def cancel(
@@ -56,7 +64,13 @@ def cancel(
 
 
 def _message(
-    method: Method, entry: Entry, organizer: Party, attendees: Sequence[Party], zone: str
+    method: Method,
+    entry: Entry,
+    organizer: Party,
+    attendees: Sequence[Party],
+    zone: str,
+    *,
+    rsvp: bool = False,
 ) -> bytes:
     if not attendees:
         raise UnfitEntry("an invitation has someone to go to")
@@ -72,7 +86,7 @@ def _message(
         address.params["ROLE"] = vText("REQ-PARTICIPANT")
         if method == "REQUEST":
             address.params["PARTSTAT"] = vText("NEEDS-ACTION")
-            address.params["RSVP"] = vText("TRUE")
+            address.params["RSVP"] = vText("TRUE" if rsvp else "FALSE")
         event.add("attendee", address, encode=False)
     head = calendar.to_ical().removesuffix(TAIL)
     return b"".join((head, render_zone(zone), event.to_ical(), TAIL))

@@ -32,6 +32,7 @@ from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
 from coordination.reactions import approvals, notices, reminders
 from coordination.reactions.deliveries import Resolver
+from coordination.reactions.invitations import Invitations
 from coordination.reactions.work import begin
 from coordination.settings import Settings
 from notifications import clock as delivery_clock
@@ -95,15 +96,17 @@ def channels_of(settings: Settings, engine: Engine) -> dict[str, Channel]:
         from notifications.channels.smtp_email import SmtpEmail, SmtpSettings
 
         server = urlsplit(settings.smtp_url)
+        sender = f"no-reply@{urlsplit(settings.public_url).hostname}"
         channels["email"] = SmtpEmail(
             SmtpSettings(
                 host=server.hostname or "localhost",
                 port=server.port or 25,
-                sender=f"no-reply@{urlsplit(settings.public_url).hostname}",
+                sender=sender,
                 username=unquote(server.username or ""),
                 password=unquote(server.password or ""),
                 starttls=bool(server.username),
-            )
+            ),
+            Invitations(engine, sender),
         )
     return channels
 

@@ -26,6 +26,7 @@ from coordination.domain.people.models import ClassGroup, Organisation
 from coordination.domain.people.recipients import guardians_of_classes, partner_staff
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
+from coordination.reactions import invitations
 from coordination.reactions.notices import tell
 from coordination.reactions.reminders import zone
 from coordination.reactions.wording import span
@@ -133,6 +134,14 @@ def _write_agenda(uow: UnitOfWork, story: _Story, *, tentative: bool) -> None:
 def _cancel_agenda(uow: UnitOfWork, story: _Story) -> None:
     for row in story.times:
         agenda.cancel(uow, subject_type="booking", subject_id=row.id)
+        invitations.send(uow, "booking", row.id, ())
+
+
+def _invite(uow: UnitOfWork, story: _Story) -> None:
+    """The teacher and the owner, once it is agreed; a change goes to whoever was invited."""
+    both = [story.booking.requested_by_id, *_owners(uow, story.booking.owner_id)]
+    for row in story.times:
+        invitations.send(uow, "booking", row.id, both)
 
 
 def requested(uow: UnitOfWork, event: BookingRequested) -> None:
@@ -150,6 +159,7 @@ def confirmed(uow: UnitOfWork, event: BookingConfirmed) -> None:
         people += _owners(uow, story.booking.owner_id)
     _tell(uow, "booking_confirmed", people, story, "1")
     _write_agenda(uow, story, tentative=False)
+    _invite(uow, story)
 
 
 def declined(uow: UnitOfWork, event: BookingDeclined) -> None:
@@ -195,3 +205,4 @@ def moved(uow: UnitOfWork, event: BookingMoved) -> None:
     # every move is news, also one back to a time that was announced before
     _tell(uow, "booking_moved", people, story, uow.now.isoformat())
     _write_agenda(uow, story, tentative=story.booking.state == "tentative")
+    _invite(uow, story)

@@ -38,7 +38,7 @@ from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
 from coordination.domain.volunteering.services import HELD
 from coordination.ground.text import Text, mask_name
 from coordination.ground.uow import UnitOfWork
-from coordination.reactions import reminders
+from coordination.reactions import invitations, reminders
 from coordination.reactions.notices import tell
 from coordination.reactions.on_volunteering import write_shift
 from coordination.reactions.wording import span, when
@@ -113,6 +113,12 @@ def _base_staff(uow: UnitOfWork, base_id: int) -> list[int]:
             .where(Membership.org_id == base_id, Membership.role == "partner_staff")
             .order_by(Membership.person_id)
         )
+    )
+
+
+def _invite(uow: UnitOfWork, held: PracticeSession) -> None:
+    invitations.send(
+        uow, "session", held.id, [*_teachers(uow, held.id), *_base_staff(uow, held.base_id)]
     )
 
 
@@ -306,6 +312,7 @@ def class_enrolled(uow: UnitOfWork, event: ClassEnrolled) -> None:
         subject=("session", held.id),
         version=f"class-{event.class_id}",
     )
+    _invite(uow, held)
 
 
 def place_given(uow: UnitOfWork, event: PlaceGiven) -> None:
@@ -374,6 +381,7 @@ def moved(uow: UnitOfWork, event: SessionMoved) -> None:
         valid_until=held.starts_at,
     )
     write_agenda(uow, held.id)
+    _invite(uow, held)
     for assignment in _assignments(uow, held.id):
         write_shift(uow, assignment)
     reminders.plan(uow, "session", held.id, held.starts_at)
@@ -440,6 +448,7 @@ def cancelled(uow: UnitOfWork, event: SessionCancelled) -> None:
         valid_until=held.starts_at,
     )
     agenda.cancel(uow, subject_type="session", subject_id=held.id)
+    invitations.send(uow, "session", held.id, ())
     for shift in volunteering.cancel_shifts(uow, session_id=held.id):
         agenda.cancel(uow, subject_type="shift", subject_id=shift)
     reminders.drop(uow, "session", held.id)

@@ -2,51 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Iterator
-from email import message_from_bytes, policy
-from email.message import EmailMessage
 from uuid import uuid4
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from notifications import clock
 from notifications.channels import make_channels
 from notifications.channels.smtp_email import Itip, SmtpEmail, SmtpSettings
 from notifications.errors import ChannelMisconfigured, ChannelUnknown
 from notifications.values import Address, Attempt, Doubt, Refused, Sent
+from tests.standin.mailbox import Mailbox, serving
 
 ICS = b"BEGIN:VCALENDAR\r\nMETHOD:CANCEL\r\nEND:VCALENDAR\r\n"
-
-
-class Mailbox:
-    """Keeps what arrives; answers as told."""
-
-    def __init__(self) -> None:
-        self.mails: list[EmailMessage] = []
-        self.rcpt = "250 OK"
-        self.data = "250 OK"
-
-    async def handle_RCPT(  # noqa: N802 - the name the server calls
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
-        if self.rcpt.startswith("250"):
-            envelope.rcpt_tos.append(address)
-        return self.rcpt
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        if self.data == "drop":
-            assert isinstance(server.transport, asyncio.Transport)
-            server.transport.abort()
-            return "250 OK"
-        assert isinstance(envelope.content, bytes)
-        mail = message_from_bytes(envelope.content, policy=policy.default)
-        assert isinstance(mail, EmailMessage)
-        self.mails.append(mail)
-        return self.data
 
 
 @pytest.fixture
@@ -56,13 +25,8 @@ def mailbox() -> Mailbox:
 
 @pytest.fixture
 def port(mailbox: Mailbox) -> Iterator[int]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        number = free.getsockname()[1]
-    controller = Controller(mailbox, hostname="127.0.0.1", port=number)
-    controller.start()
-    yield number
-    controller.stop()
+    with serving(mailbox) as number:
+        yield number
 
 
 def _settings(port: int, unsubscribe_url: str = "") -> SmtpSettings:

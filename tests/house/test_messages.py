@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from coordination.blueprints.admin.routes import KINDS
 from coordination.domain.communication import rules
-from coordination.reactions import approvals
+from coordination.ground.text import LANGUAGES
+from coordination.reactions import approvals, invitations
 from coordination.reactions.notices import Route, wording
 from notifications.segments import segments
 from notifications.templates import placeholders, render
@@ -127,3 +129,18 @@ def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, table: str) -> N
     path.write_text(table, encoding="utf-8")
     with pytest.raises(approvals.BadTable):
         approvals.read(path)
+
+
+@pytest.mark.parametrize("key", [*KEYS, *invitations.KEYS])
+def test_every_message_has_a_name_on_the_page_of_messages(key: str) -> None:
+    assert key in KINDS
+
+
+@pytest.mark.parametrize("key", invitations.KEYS)
+def test_a_mail_says_the_same_in_both_languages(key: str) -> None:
+    zh, en = (invitations.wording(key, lang) for lang in LANGUAGES)
+    assert placeholders(zh) == placeholders(en)
+    for said in (zh, en):
+        subject, _, text = said.partition("\n")
+        assert placeholders(subject)
+        assert text.strip()
