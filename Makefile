@@ -61,9 +61,10 @@ clean: ## remove the environment (not the data in instance/)
 	@echo "[1/3] Making the environment in .venv with $(CHOSEN)"
 	@scripts/make-venv $(CHOSEN)
 
-.venv/.run: requirements.lock | .venv/bin/python
+.venv/.run: requirements.lock scripts/coordination | .venv/bin/python
 	@echo "[2/3] Installing about 90 packages with their hashes checked (about 250 MB, a minute or two)"
 	@$(PY) -m pip install --require-hashes --no-deps --disable-pip-version-check --progress-bar on -r requirements.lock
+	@install -m 755 scripts/coordination .venv/bin/coordination
 	@touch $@
 
 .venv/.dev: requirements-dev.lock .venv/.run
