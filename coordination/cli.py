@@ -131,7 +131,7 @@ def policy() -> None:
 
     table = Table("action", "rule")
     for action, rule in sorted(POLICY.items()):
-        table.add_row(action, repr(rule))
+        table.add_row(action, str(rule))
     Console().print(table)
 
 

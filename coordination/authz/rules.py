@@ -39,6 +39,10 @@ def _column(model: type[Any], word: str) -> Any | None:
     return getattr(model, column) if column else None
 
 
+def _named(roles: tuple[Role, ...]) -> str:
+    return " or ".join(role.value.replace("_", " ") for role in roles) or "member"
+
+
 class Rule:
     """Base: nobody, nothing."""
 
@@ -53,6 +57,10 @@ class Rule:
     def __or__(self, other: Rule) -> Rule:
         return AnyOf((self, other))
 
+    def __str__(self) -> str:
+        """The rule as the printed policy says it."""
+        return "nobody"
+
 
 @dataclass(frozen=True, slots=True)
 class AnyOf(Rule):
@@ -65,6 +73,9 @@ class AnyOf(Rule):
 
     def where(self, actor: Actor, model: type[Any]) -> ColumnElement[bool]:
         return or_(false(), *(r.where(actor, model) for r in self.rules))
+
+    def __str__(self) -> str:
+        return ", or ".join(map(str, self.rules))
 
 
 class _Flat(Rule):
@@ -84,6 +95,9 @@ class _Flat(Rule):
 class Anyone(_Flat):
     """No condition (sign-in, public pages)."""
 
+    def __str__(self) -> str:
+        return "anybody"
+
     def holds(self, actor: Actor) -> bool:
         return True
 
@@ -91,12 +105,18 @@ class Anyone(_Flat):
 class SignedIn(_Flat):
     """Anybody whom we know."""
 
+    def __str__(self) -> str:
+        return "whoever is signed in"
+
     def holds(self, actor: Actor) -> bool:
         return actor.signed_in
 
 
 class TheSystem(_Flat):
     """Worker, clock, command line."""
+
+    def __str__(self) -> str:
+        return "the system itself"
 
     def holds(self, actor: Actor) -> bool:
         return actor.is_system
@@ -110,6 +130,9 @@ class Holding(_Flat):
 
     def holds(self, actor: Actor) -> bool:
         return bool(actor.roles.intersection(self.roles))
+
+    def __str__(self) -> str:
+        return f"any {_named(self.roles)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +166,9 @@ class InSchool(_Within):
     def ids(self, actor: Actor) -> Iterable[int]:
         return actor.orgs(*self.roles)
 
+    def __str__(self) -> str:
+        return f"{_named(self.roles)} of the {self.word}"
+
 
 @dataclass(frozen=True, slots=True)
 class OfOwner(InSchool):
@@ -156,6 +182,9 @@ class InClass(_Within):
     def ids(self, actor: Actor) -> Iterable[int]:
         return actor.class_ids
 
+    def __str__(self) -> str:
+        return f"class teacher of the {self.word}"
+
 
 @dataclass(frozen=True, slots=True)
 class OfChild(_Within):
@@ -164,6 +193,9 @@ class OfChild(_Within):
     def ids(self, actor: Actor) -> Iterable[int]:
         return actor.child_ids
 
+    def __str__(self) -> str:
+        return f"guardian of the {self.word}, without a custody limit"
+
 
 @dataclass(frozen=True, slots=True)
 class OneSelf(_Within):
@@ -171,6 +203,9 @@ class OneSelf(_Within):
 
     def ids(self, actor: Actor) -> Iterable[int]:
         return () if actor.person_id is None else (actor.person_id,)
+
+    def __str__(self) -> str:
+        return "the person alone"
 
 
 def in_school(*roles: Role) -> Rule:
