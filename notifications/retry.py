@@ -32,13 +32,23 @@ class Decision:
 
 
 def after_refusal(
-    refused: Refused, *, tries: int, now: datetime, valid_until: datetime | None
+    refused: Refused,
+    *,
+    tries: int,
+    now: datetime,
+    valid_until: datetime | None,
+    elsewhere: bool = False,
 ) -> Decision:
-    """Decide after a definite no: nothing was taken, so sending again is safe."""
+    """Decide after a definite no: nothing was taken, so sending again is safe.
+
+    `elsewhere` says that another provider is asked next: there is nothing to wait for.
+    """
     if refused.suppress:
         return Decision(State.SUPPRESSED, now, refused.code)
     if refused.permanent:
         return Decision(State.FAILED, now, refused.code)
+    if elsewhere and tries < MAX_TRIES:
+        return _again(now, refused.code, valid_until, now)
     if refused.halt:
         return _again(now + HALT, refused.code, valid_until, now)
     if tries >= MAX_TRIES:

@@ -9,9 +9,11 @@ from sqlalchemy import text
 
 from coordination.authz.actions import Action
 from coordination.ground.uow import UnitOfWork
+from coordination.reactions.carriers import Carriers
 from coordination.reactions.notices import tell
 from coordination.settings import load
 from coordination.worker import Postman, drain
+from notifications.channels.base import Channel
 from notifications.pump import CONCURRENCY
 from notifications.values import Answer, Attempt, Doubt, Sent
 from tests.build.outing import Outing, outing
@@ -32,6 +34,11 @@ def write(stage: Outing, count: int, *keys: str) -> None:
             )
 
     stage.system(use)
+
+
+def by(provider: Provider) -> Carriers:
+    named: dict[str, Channel] = {provider.name: provider}
+    return Carriers(named, {"sms": (provider.name,)}, named)
 
 
 def states(stage: Outing) -> Counter[str]:
@@ -59,7 +66,7 @@ def test_a_halted_channel_ends_the_round(fresh_url: str) -> None:
         write(stage, 5, "guardian")
         stage.sql(
             "insert into delivery_circuit (channel, reason, opened_at, open_until)"
-            " values ('sms', 'account', now(), now() + interval '1000 days')"
+            " values ('console', 'account', now(), now() + interval '1000 days')"
         )
         drain(stage.engine, load({"DATABASE_URL": stage.url}))  # returns
         assert set(states(stage)) == {"queued"}
@@ -80,7 +87,7 @@ def test_doubt_is_settled_while_the_rest_of_a_long_queue_is_still_being_sent(
         return Sent("late", 1)
 
     with outing(fresh_url) as stage:
-        postman = Postman(stage.engine, load({"DATABASE_URL": stage.url}), {"sms": provider})
+        postman = Postman(stage.engine, load({"DATABASE_URL": stage.url}), by(provider))
         try:
             provider.answer = taken_without_saying_so
             write(stage, 1, "guardian")
