@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from coordination.blueprints import blueprints
 from coordination.domain.people.roster import batches
 from coordination.ground import crypto
-from coordination.reactions import notices, reminders
+from coordination.reactions import carriers, notices, reminders
 from coordination.settings import Settings
 from coordination.web import errors, guards, headers, i18n, navigation, paging, urls
 from coordination.web.db import db
@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> Flask:
         PUBLIC_URL=settings.public_url,
         TIMEZONE=settings.timezone,
         SETTINGS=settings,
-        DEVELOPMENT_PAGES=settings.sms_channel == "console" and not settings.production,
+        DEVELOPMENT_PAGES=settings.simulated and not settings.production,
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={
             "pool_pre_ping": True,
@@ -58,7 +58,7 @@ def create_app(settings: Settings) -> Flask:
         settings.public_url,
         links_allowed=settings.sms_links == "allowed",
         # a gateway of templates is given the values; a text written by a page needs them too
-        values_kept=settings.sms_channel == "aliyun",
+        values_kept=carriers.values_kept(settings),
     )
     door = FeedDoor(app.wsgi_app, engine_for_polls(settings.database_url), settings.zone)
     app.wsgi_app = door.serve  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from coordination.embedded import EmbeddedDatabaseError, programs
 from coordination.reactions import approvals
-from coordination.settings import Settings
+from coordination.settings import Settings, can_send_by
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -129,14 +129,36 @@ def _templates(settings: Settings) -> Iterator[Finding]:
                 f"Template {template.key} {template.language}",
                 f"{template.state}, {template.id or 'no id'}",
                 f"Hand in, and enter its id and approval in ALIYUN_TEMPLATES: {text}",
+                # as the second provider it carries what it has; the rest waits for the first
+                optional=settings.sms_fallback == "aliyun",
             )
     good = sum(template.usable for template in templates)
     yield Finding("Templates", f"{good} of {len(templates)} approved")
 
 
+def _second(settings: Settings) -> Finding:
+    """The provider that carries texts when the first cannot; an installation may do without."""
+    if settings.sms_fallback:
+        return Finding("Second provider", settings.sms_fallback)
+    ready = [
+        name
+        for name in ("aliyun", "twilio")
+        if name != settings.sms_channel and can_send_by(settings, name)
+    ]
+    remedy = (
+        f"Its account is set already: SMS_FALLBACK={ready[0]} lets it carry texts."
+        if ready
+        else "Texts wait while the first is halted. Set SMS_FALLBACK to twilio or aliyun, with its"
+        " account; see docs/operations.md, Texts."
+    )
+    return Finding("Second provider", "none", remedy, optional=True)
+
+
 def _sending(settings: Settings) -> Iterator[Finding]:
     yield Finding("Texts", f"{settings.sms_channel}, links {settings.sms_links}")
-    if settings.sms_channel == "aliyun":
+    if settings.sms_channel != "console" or settings.sms_fallback:
+        yield _second(settings)
+    if "aliyun" in (settings.sms_channel, settings.sms_fallback):
         yield from _templates(settings)
     yield Finding("E-mail", "by SMTP_URL" if settings.smtp_url else "none: phones only")
     mode = "production" if settings.production else "development"

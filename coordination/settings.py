@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 _DEV_SECRET = "development-only-secret-key"  # noqa: S105 - not a secret: production refuses it
 _DEV_FIELD = "development-only-field-key"
 _MODES = ("development", "production")
+PROVIDERS = ("console", "twilio", "aliyun")
 _MIN_KEY = 32
 
 
@@ -48,6 +49,11 @@ class Settings:
     aliyun_endpoint: str = "https://dysmsapi.aliyuncs.com"
     # texts a second that the sender may write, all workers together; 0: as fast as it goes
     sms_rate: float = 0.0
+    # who carries texts that the first provider certainly did not take; empty: nobody
+    sms_fallback: str = ""
+    sms_fallback_rate: float = 0.0
+    # minutes that a text may be late while the first provider has its hands full
+    sms_fallback_after: float = 5.0
     smtp_url: str = ""
     sms_links: str = "forbidden"
     timezone: str = "Asia/Shanghai"
@@ -65,6 +71,11 @@ class Settings:
     def zone(self) -> ZoneInfo:
         """The district's zone."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether texts go to the phone simulator, or may."""
+        return "console" in (self.sms_channel, self.sms_fallback)
 
     def with_database(self, url: str) -> Self:
         """The same settings on another database."""
@@ -97,7 +108,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         public_url=(env.get("PUBLIC_URL") or _own_address(host, port)).rstrip("/"),
         secret_key=secret or _DEV_SECRET,
         field_key=field or _DEV_FIELD,
-        sms_channel=_one_of(env, "SMS_CHANNEL", "console", ("console", "twilio", "aliyun")),
+        sms_channel=_one_of(env, "SMS_CHANNEL", "console", PROVIDERS),
         twilio_account_sid=env.get("TWILIO_ACCOUNT_SID", ""),
         twilio_auth_token=env.get("TWILIO_AUTH_TOKEN", ""),
         twilio_messaging_service_sid=env.get("TWILIO_MESSAGING_SERVICE_SID", ""),
@@ -108,7 +119,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         aliyun_sign_name=env.get("ALIYUN_SIGN_NAME", ""),
         aliyun_templates=env.get("ALIYUN_TEMPLATES", ""),
         aliyun_endpoint=env.get("ALIYUN_ENDPOINT") or "https://dysmsapi.aliyuncs.com",
-        sms_rate=_rate(env),
+        sms_rate=_rate(env, "SMS_RATE"),
+        sms_fallback=_one_of(env, "SMS_FALLBACK", "", ("", *PROVIDERS)),
+        sms_fallback_rate=_rate(env, "SMS_FALLBACK_RATE"),
+        sms_fallback_after=_minutes(env, "SMS_FALLBACK_AFTER", 5.0),
         smtp_url=env.get("SMTP_URL", ""),
         sms_links=_one_of(env, "SMS_LINKS", "forbidden", ("allowed", "forbidden")),
         timezone=env.get("TIMEZONE") or "Asia/Shanghai",
@@ -162,7 +176,7 @@ def _one_of(env: Mapping[str, str], name: str, default: str, allowed: tuple[str,
     value = env.get(name) or default
     if value not in allowed:
         raise BadSettings(
-            f"{name}={value} is not known. Set {name} to one of: {', '.join(allowed)}."
+            f"{name}={value} is not known. Set {name} to one of: {', '.join(filter(None, allowed))}."
         )
     return value
 
@@ -174,15 +188,29 @@ def _port(env: Mapping[str, str]) -> int:
     return int(value)
 
 
-def _rate(env: Mapping[str, str]) -> float:
-    value = env.get("SMS_RATE") or "0"
+def _minutes(env: Mapping[str, str], name: str, default: float) -> float:
+    value = env.get(name) or str(default)
+    try:
+        minutes = float(value)
+    except ValueError:
+        minutes = -1.0
+    if not 0 < minutes <= 1440:
+        raise BadSettings(
+            f"{name}={value} is not a number of minutes. Set {name} to a number above 0 and up to"
+            f" 1440, or leave it out for {default:g}."
+        )
+    return minutes
+
+
+def _rate(env: Mapping[str, str], name: str) -> float:
+    value = env.get(name) or "0"
     try:
         rate = float(value)
     except ValueError:
         rate = -1.0
     if not 0 <= rate <= 100_000:
         raise BadSettings(
-            f"SMS_RATE={value} is not a number of texts a second. Set SMS_RATE to a number above 0,"
+            f"{name}={value} is not a number of texts a second. Set {name} to a number above 0,"
             " or leave it out for no limit."
         )
     return rate
@@ -212,30 +240,46 @@ def _refuse_unusable(made: Settings) -> None:
             "SMTP_URL is not a mail server address. Set it to smtp://USER:PASSWORD@HOST:PORT"
             " (or smtps://), or unset it to send no e-mail."
         )
-    if made.sms_channel == "aliyun":
-        _refuse_poor_gateway(made)
-    if made.sms_channel == "twilio":
+    if made.sms_fallback and made.sms_fallback == made.sms_channel:
+        raise BadSettings(
+            f"SMS_FALLBACK={made.sms_fallback} is the same as SMS_CHANNEL; it would fail with it."
+            " Set SMS_FALLBACK to another provider, or leave it out."
+        )
+    for setting, provider in (
+        ("SMS_CHANNEL", made.sms_channel),
+        ("SMS_FALLBACK", made.sms_fallback),
+    ):
+        if lacks := _lacks(made, provider):
+            raise BadSettings(f"{setting}={provider} cannot send without {lacks}")
+        if provider == "aliyun":
+            _refuse_poor_gateway(made)
+
+
+def can_send_by(made: Settings, provider: str) -> bool:
+    """Whether all that this provider needs is set, be it used or not."""
+    return not _lacks(made, provider)
+
+
+def _lacks(made: Settings, provider: str) -> str:
+    """What a provider cannot send without and how to set it; empty if it has all."""
+    if provider == "twilio":
         if not (made.twilio_account_sid and made.twilio_auth_token):
-            raise BadSettings(
-                "SMS_CHANNEL=twilio cannot send without an account. Set TWILIO_ACCOUNT_SID and"
-                " TWILIO_AUTH_TOKEN, or SMS_CHANNEL=console."
-            )
+            return "an account. Set TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN."
         if not (made.twilio_messaging_service_sid or made.twilio_from):
-            raise BadSettings(
-                "SMS_CHANNEL=twilio cannot send without a sender. Set"
-                " TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM."
-            )
+            return "a sender. Set TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM."
+    if provider == "aliyun":
+        for name, value, what in (
+            ("ALIYUN_ACCESS_KEY_ID", made.aliyun_access_key_id, "an account"),
+            ("ALIYUN_ACCESS_KEY_SECRET", made.aliyun_access_key_secret, "the account's secret"),
+            ("ALIYUN_SIGN_NAME", made.aliyun_sign_name, "an approved signature"),
+            ("ALIYUN_TEMPLATES", made.aliyun_templates, "a table of approved templates"),
+        ):
+            if not value:
+                return f"{what}. Set {name}."
+    return ""
 
 
 def _refuse_poor_gateway(made: Settings) -> None:
-    for name, value, what in (
-        ("ALIYUN_ACCESS_KEY_ID", made.aliyun_access_key_id, "an account"),
-        ("ALIYUN_ACCESS_KEY_SECRET", made.aliyun_access_key_secret, "the account's secret"),
-        ("ALIYUN_SIGN_NAME", made.aliyun_sign_name, "an approved signature"),
-        ("ALIYUN_TEMPLATES", made.aliyun_templates, "a table of approved templates"),
-    ):
-        if not value:
-            raise BadSettings(f"SMS_CHANNEL=aliyun cannot send without {what}. Set {name}.")
     if not Path(made.aliyun_templates).is_file():
         raise BadSettings(
             f"ALIYUN_TEMPLATES={made.aliyun_templates} is not a file. Copy"
@@ -255,6 +299,11 @@ def _refuse_poor_gateway(made: Settings) -> None:
 
 
 def _refuse_unsafe(made: Settings) -> None:
+    if made.sms_fallback == "console":
+        raise BadSettings(
+            "SMS_FALLBACK=console would put families' texts where nobody reads them and call them"
+            " delivered. Set SMS_FALLBACK to a real provider, or leave it out."
+        )
     for name, value, default, use in (
         ("SECRET_KEY", made.secret_key, _DEV_SECRET, "signs sign-ins"),
         ("FIELD_KEY", made.field_key, _DEV_FIELD, "encrypts phone numbers"),

@@ -244,7 +244,7 @@ def _welcome(settings: Settings) -> None:
             for phone, what in demo_parents(session):
                 print(f"    {phone.removeprefix('+86'):14} {_both(what)}")
         engine.dispose()
-    if settings.sms_channel == "console":
+    if settings.sms_channel == "console" and not settings.sms_fallback:
         print(f"  No text leaves this machine: see the phones at {settings.public_url}/simulator")
     print(f"  Data: {data}   Stop: Ctrl-C\n", flush=True)
 

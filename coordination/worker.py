@@ -14,9 +14,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from time import monotonic
-from urllib.parse import unquote, urlsplit
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from procrastinate import App
@@ -30,15 +28,13 @@ from coordination.authz.actor import SYSTEM
 from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
-from coordination.reactions import approvals, notices, reminders
+from coordination.reactions import carriers, notices, reminders
+from coordination.reactions.carriers import Carriers, carriers_of
 from coordination.reactions.deliveries import Resolver
-from coordination.reactions.invitations import Invitations
 from coordination.reactions.work import begin
 from coordination.settings import Settings
 from notifications import clock as delivery_clock
 from notifications import health
-from notifications.channels.base import Channel
-from notifications.channels.console import ConsoleChannel
 from notifications.erasure import erase_bodies
 from notifications.jobs import defer_drain, libpq_dsn, make_job_app
 from notifications.pump import CONCURRENCY, Pump
@@ -61,7 +57,7 @@ def configure(settings: Settings) -> None:
     notices.use_route(
         settings.public_url,
         links_allowed=settings.sms_links == "allowed",
-        values_kept=settings.sms_channel == "aliyun",
+        values_kept=carriers.values_kept(settings),
     )
     reminders.use_zone(settings.zone)
     batches.use_zone(settings.zone)
@@ -74,63 +70,6 @@ def _engine(settings: Settings, *, pool_size: int = 5) -> Engine:
     )
 
 
-def channels_of(settings: Settings, engine: Engine) -> dict[str, Channel]:
-    """Which channel serves texts and which serves mail; without a provider, the simulator."""
-    channels: dict[str, Channel] = {"sms": ConsoleChannel(engine), "email": ConsoleChannel(engine)}
-    if settings.sms_channel == "twilio":
-        from notifications.channels.twilio_sms import TwilioSettings, TwilioSms
-
-        channels["sms"] = TwilioSms(
-            TwilioSettings(
-                account_sid=settings.twilio_account_sid,
-                auth_token=settings.twilio_auth_token,
-                messaging_service_sid=settings.twilio_messaging_service_sid,
-                from_number=settings.twilio_from,
-                callback_url=f"{settings.public_url}/webhooks/twilio/status",
-                api_base=settings.twilio_api_base,
-            )
-        )
-    if settings.sms_channel == "aliyun":
-        channels["sms"] = _gateway(settings)
-    if settings.smtp_url:
-        from notifications.channels.smtp_email import SmtpEmail, SmtpSettings
-
-        server = urlsplit(settings.smtp_url)
-        sender = f"no-reply@{urlsplit(settings.public_url).hostname}"
-        channels["email"] = SmtpEmail(
-            SmtpSettings(
-                host=server.hostname or "localhost",
-                port=server.port or 25,
-                sender=sender,
-                username=unquote(server.username or ""),
-                password=unquote(server.password or ""),
-                starttls=bool(server.username),
-            ),
-            Invitations(engine, sender),
-        )
-    return channels
-
-
-def _gateway(settings: Settings) -> Channel:
-    from notifications.channels.aliyun_sms import AliyunSettings, AliyunSms, Approved
-
-    address = urlsplit(settings.aliyun_endpoint)
-    return AliyunSms(
-        AliyunSettings(
-            access_key_id=settings.aliyun_access_key_id,
-            access_key_secret=settings.aliyun_access_key_secret,
-            sign_name=settings.aliyun_sign_name,
-            endpoint=address.netloc,
-            protocol="http" if address.scheme == "http" else "https",
-        ),
-        {
-            (t.key, t.language): Approved(t.id, t.values)
-            for t in approvals.read(Path(settings.aliyun_templates))
-            if t.usable
-        },
-    )
-
-
 class Postman:
     """Delivers what is due: claims, calls, records, and settles what is in doubt."""
 
@@ -138,23 +77,25 @@ class Postman:
         self,
         engine: Engine,
         settings: Settings,
-        channels: dict[str, Channel],
+        carried_by: Carriers,
         *,
         concurrency: int = CONCURRENCY,
         stop: threading.Event | None = None,
     ) -> None:
-        self._engine, self._channels = engine, channels
+        self._engine, self._asked = engine, carried_by.asked
         self._resolver = Resolver(settings.zone)
         self._worker = Worker(engine)
         self._stop = stop or threading.Event()
         self._pumping = threading.Lock()
         self._pump = Pump(
             engine,
-            channels,
+            carried_by.channels,
             self._resolver,
             lambda: self._worker.id,
             concurrency=concurrency,
-            rates={"sms": settings.sms_rate} if settings.sms_rate else {},
+            rates=carriers.rates_of(settings),
+            ways=carried_by.ways,
+            late_seconds=settings.sms_fallback_after * 60,
             stop=self._stop,
         )
 
@@ -178,7 +119,7 @@ class Postman:
     def _settle(self) -> None:
         until = monotonic() + SETTLING_SECONDS
         while not self._stop.is_set() and monotonic() < until:
-            if not reconcile(self._engine, self._channels, self._resolver).seen:
+            if not reconcile(self._engine, self._asked, self._resolver).seen:
                 return
 
     def close(self) -> None:
@@ -404,7 +345,7 @@ def run_worker(settings: Settings, concurrency: int = CONCURRENCY) -> None:
     engine = _engine(settings, pool_size=20)
     stop = threading.Event()
     postman = Postman(
-        engine, settings, channels_of(settings, engine), concurrency=concurrency, stop=stop
+        engine, settings, carriers_of(settings, engine), concurrency=concurrency, stop=stop
     )
 
     def deliver(ids: Sequence[int] | None) -> None:
@@ -443,7 +384,7 @@ async def _work(jobs: App, stop: threading.Event) -> None:
 
 def drain(engine: Engine, settings: Settings) -> int:
     """Deliver everything that is due in this process, without jobs: for the tour and for tests."""
-    postman = Postman(engine, settings, channels_of(settings, engine))
+    postman = Postman(engine, settings, carriers_of(settings, engine))
     try:
         return postman.deliver()
     finally:

@@ -6,6 +6,7 @@ by their published schema; must not know who shows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +20,13 @@ from notifications.workers import LOCK_CLASS
 
 STOPPED_SHOWN = timedelta(hours=24)
 SHOWN = 50
+LATELY = timedelta(hours=1)
+_TAKEN = (
+    AttemptState.ACCEPTED,
+    AttemptState.DELIVERED,
+    AttemptState.UNDELIVERED,
+    AttemptState.FAILED,
+)
 # as in `jobs`: three missed heartbeats
 STALLED_AFTER = 30.0
 
@@ -70,6 +78,22 @@ class CircuitLine:
     reason: str
     opened_at: datetime
     open_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierLine:
+    """A provider of a route: whether it is the one in use, and how its last hour went."""
+
+    channel: str
+    # 0: preferred
+    place: int
+    in_use: bool
+    halted: CircuitLine | None
+    taken: int
+    # a no that was the provider's own fault: somebody else could carry it
+    faults: int
+    refused: int
+    unknown: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +188,32 @@ def circuits(session: Session, now: datetime) -> list[CircuitLine]:
         .order_by(circuit.channel)
     )
     return [CircuitLine(*row) for row in rows]
+
+
+def carriers(session: Session, order: Sequence[str], now: datetime) -> list[CarrierLine]:
+    """The providers of a route in their order; the first that is not halted is in use."""
+    attempt, state = DeliveryAttempt, DeliveryAttempt.state
+    refused = state == AttemptState.REFUSED
+    lately = {
+        row[0]: tuple(row[1:])
+        for row in session.execute(
+            select(
+                attempt.channel,
+                func.count().filter(state.in_(_TAKEN)),
+                func.count().filter(refused, attempt.provider_fault),
+                func.count().filter(refused, ~attempt.provider_fault),
+                func.count().filter(state == AttemptState.UNKNOWN),
+            )
+            .where(attempt.intent_at > now - LATELY)
+            .group_by(attempt.channel)
+        )
+    }
+    halted = {line.channel: line for line in circuits(session, now)}
+    using = next((name for name in order if name not in halted), None)
+    return [
+        CarrierLine(name, place, name == using, halted.get(name), *lately.get(name, (0, 0, 0, 0)))
+        for place, name in enumerate(order)
+    ]
 
 
 def close_circuit(session: Session, channel: str, now: datetime) -> bool:

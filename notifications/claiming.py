@@ -10,28 +10,30 @@ Must not know any provider, nor where addresses live: the application's `Resolve
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from types import MappingProxyType
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, Row, Select, select, text, update
+from sqlalchemy import Connection, Engine, Row, Select, func, select, text, update
 
 from notifications import clock, retry, suppressions
-from notifications.models import DeliveryCircuit, OutboxMessage
+from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
 from notifications.resolving import Resolver, pending
-from notifications.states import WAITING, State
+from notifications.states import WAITING, AttemptState, State
 from notifications.values import Address, Attempt, Claimed, Skip, mask
+from notifications.ways import Ways, choose, patience
 from notifications.workers import refuse_dead_worker
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was claimed, and how many messages were looked at for it."""
+    """What was claimed, how many messages were looked at for it, and who serves each route now."""
 
     claimed: list[Claimed]
     seen: int
+    using: Mapping[str, str] = field(default_factory=dict)
 
 
 def claim(
@@ -45,9 +47,8 @@ def claim(
     now: datetime | None = None,
 ) -> list[Claimed]:
     """Take up to `limit` due messages for this worker and commit the intent to send them."""
-    return take(
-        engine, worker_id, limit, resolver=resolver, routes=routes, ids=ids, now=now
-    ).claimed
+    ways = Ways({route: (route,) for route in routes})
+    return take(engine, worker_id, limit, resolver=resolver, ways=ways, ids=ids, now=now).claimed
 
 
 def take(
@@ -56,42 +57,118 @@ def take(
     limit: int,
     *,
     resolver: Resolver,
-    routes: Collection[str],
-    fallbacks: Mapping[str, str] = MappingProxyType({}),
+    ways: Ways,
     ids: Sequence[int] | None = None,
     now: datetime | None = None,
 ) -> Batch:
-    """Claim, and say how many were looked at.
+    """Claim for the channel that should carry each message (see `ways`)."""
+    at = now or clock.now()
+    with engine.begin() as connection:
+        refuse_dead_worker(connection, worker_id)
+        shut = _shut(connection, at)
+        using = ways.open_routes(shut)
+        rows = connection.execute(_due(at, limit, using.keys(), ids)).all()
+        claimed: list[Claimed] = []
+        for row, attempt, able in _to_send(connection, resolver, ways, rows, at):
+            faults = able.faults
+            name = choose(able.names, shut, faults, patience(row.message_class))
+            if name is None:
+                # who could carry it is shut; the one that is not could only refuse it
+                _wait(connection, row.id, min(shut[n] for n in able.names), at)
+            else:
+                claimed.append(_claimed(row, attempt, able, name, shut))
+        _write_intents(connection, worker_id, claimed, at)
+    return Batch(claimed, len(rows), using)
 
-    A message of a halted channel goes by its fallback, if that is not halted too. Only what was
-    certainly not taken by the first ever waits here, so nobody is told twice.
+
+def take_late(
+    engine: Engine,
+    worker_id: int,
+    limit: int,
+    *,
+    resolver: Resolver,
+    ways: Ways,
+    route: str,
+    by: str,
+    late: timedelta,
+    now: datetime | None = None,
+) -> Batch:
+    """Claim for `by` what has been due for longer than `late`: the one before it does not keep up.
+
+    What `by` cannot carry stays where it is, and what has been refused by it as well.
     """
     at = now or clock.now()
     with engine.begin() as connection:
         refuse_dead_worker(connection, worker_id)
-        by = _ways(connection, at, routes, fallbacks)
-        rows = connection.execute(_due(at, limit, by.keys(), ids)).all()
-        answers = _checked(connection, resolver, rows, at)
-        claimed: list[Claimed] = []
-        for row in rows:
-            answer = answers[row.id]
-            if isinstance(answer, Address):
-                claimed.append(_intended(row, by[row.channel], answer, at))
-            else:
-                _set_aside(connection, row.id, answer, at)
+        if by in _shut(connection, at):
+            return Batch([], 0)
+        rows = connection.execute(_due(at - late, limit, [route], None)).all()
+        claimed = [
+            _claimed(row, attempt, able, by, {})
+            for row, attempt, able in _to_send(connection, resolver, ways, rows, at)
+            if by in able.names and not able.faults.get(by)
+        ]
         _write_intents(connection, worker_id, claimed, at)
     return Batch(claimed, len(rows))
 
 
-def _ways(
-    connection: Connection, at: datetime, routes: Collection[str], fallbacks: Mapping[str, str]
-) -> dict[str, str]:
-    """Route -> the channel that serves it now; a halted one without fallback is left out."""
-    halted = set(
-        connection.scalars(select(DeliveryCircuit.channel).where(DeliveryCircuit.open_until > at))
+def _shut(connection: Connection, at: datetime) -> dict[str, datetime]:
+    """Halted channel -> until when."""
+    rows = connection.execute(
+        select(DeliveryCircuit.channel, DeliveryCircuit.open_until).where(
+            DeliveryCircuit.open_until > at
+        )
     )
-    ways = {route: fallbacks.get(route) if route in halted else route for route in routes}
-    return {r: way for r, way in ways.items() if way in routes and way not in halted and way}
+    return {row.channel: row.open_until for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class _Able:
+    """Channels that can carry a message, and how often each has failed at it."""
+
+    names: Sequence[str]
+    faults: Mapping[str, int]
+
+
+def _to_send(
+    connection: Connection,
+    resolver: Resolver,
+    ways: Ways,
+    rows: Sequence[Row[tuple[object, ...]]],
+    at: datetime,
+) -> list[tuple[Row[tuple[object, ...]], Attempt, _Able]]:
+    """What may go now, and by which channels; the rest is set aside with its reason."""
+    answers = _checked(connection, resolver, rows, at)
+    tried = [row.id for row in rows if row.tries and len(ways.order[row.channel]) > 1]
+    faults = _faults(connection, tried)
+    found = []
+    for row in rows:
+        answer = answers[row.id]
+        if isinstance(answer, Address):
+            attempt = _attempt(row, answer, at)
+            able = ways.able(row.channel, attempt)
+            found.append((row, attempt, _Able(able, faults.get(row.id, {}))))
+        else:
+            _set_aside(connection, row.id, answer, at)
+    return found
+
+
+def _faults(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, int]]:
+    """Message -> channel -> how often that one said no through a fault of its own."""
+    found: dict[int, dict[str, int]] = defaultdict(dict)
+    if not ids:
+        return found
+    for message_id, channel, count in connection.execute(
+        select(DeliveryAttempt.message_id, DeliveryAttempt.channel, func.count())
+        .where(
+            DeliveryAttempt.message_id.in_(ids),
+            DeliveryAttempt.state == AttemptState.REFUSED,
+            DeliveryAttempt.provider_fault,
+        )
+        .group_by(DeliveryAttempt.message_id, DeliveryAttempt.channel)
+    ):
+        found[message_id][channel] = count
+    return found
 
 
 # no more than the claim reads: what is left out need not be decoded for every message
@@ -149,10 +226,25 @@ def _checked(
     return answers
 
 
-def _intended(
-    row: Row[tuple[object, ...]], channel: str, address: Address, at: datetime
+def _claimed(
+    row: Row[tuple[object, ...]],
+    attempt: Attempt,
+    able: _Able,
+    name: str,
+    shut: Collection[str],
 ) -> Claimed:
-    attempt = Attempt(
+    return Claimed(
+        name,
+        attempt,
+        row.tries + 1,
+        route=row.channel,
+        spare=any(other not in shut for other in able.names if other != name),
+        bears=patience(row.message_class) - able.faults.get(name, 0),
+    )
+
+
+def _attempt(row: Row[tuple[object, ...]], address: Address, at: datetime) -> Attempt:
+    return Attempt(
         id=uuid4(),
         message_id=row.id,
         recipient_id=row.recipient_id,
@@ -168,7 +260,14 @@ def _intended(
         intent_at=at,
         valid_until=row.valid_until,
     )
-    return Claimed(channel, attempt, row.tries + 1)
+
+
+def _wait(connection: Connection, message_id: int, until: datetime, at: datetime) -> None:
+    connection.execute(
+        update(OutboxMessage)
+        .where(OutboxMessage.id == message_id)
+        .values(state=State.QUEUED, next_at=until, reason_code="provider_halted", updated_at=at)
+    )
 
 
 def _set_aside(connection: Connection, message_id: int, answer: Skip | State, at: datetime) -> None:

@@ -22,8 +22,8 @@ SHRINK_SECONDS = 1.0
 class Lane:
     """The way to one channel. Times are seconds of the event loop's clock."""
 
-    def __init__(self, route: str, most: int, rate: float | None = None) -> None:
-        self.route = route
+    def __init__(self, name: str, most: int, rate: float | None = None) -> None:
+        self.name = name
         self.waiting: deque[tuple[Claimed, float]] = deque()
         self.alarm: asyncio.TimerHandle | None = None
         self.halted = False

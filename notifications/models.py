@@ -136,7 +136,11 @@ class OutboxMessage(NotificationsBase):
 
 
 class DeliveryAttempt(NotificationsBase):
-    """投递尝试: the intent to call a provider once, written before the call."""
+    """投递尝试: the intent to call a provider once, written before the call.
+
+    `channel` is the provider's own name, so that doubt is settled by the one that was called, however
+    the settings have changed since; attempts of earlier versions have the route's name there.
+    """
 
     __tablename__ = "delivery_attempt"
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -149,6 +153,8 @@ class DeliveryAttempt(NotificationsBase):
     segments: Mapped[int | None] = mapped_column(SmallInteger)
     code: Mapped[str | None]
     reason: Mapped[str | None]
+    # refused for a reason that lies with the provider, so that another may be asked
+    provider_fault: Mapped[bool] = mapped_column(server_default=text("false"))
     intent_at: Mapped[datetime]
     settled_at: Mapped[datetime | None]
     checks: Mapped[int] = mapped_column(SmallInteger, server_default="0")
@@ -173,6 +179,8 @@ class DeliveryAttempt(NotificationsBase):
             "worker_id",
             postgresql_where=text("state in ('intent', 'unknown')"),
         ),
+        # what went by whom lately: rows stand in the order of time, so a coarse index is enough
+        Index("ix_delivery_attempt_intent_at", "intent_at", postgresql_using="brin"),
         Index(
             "uq_delivery_attempt_provider_id",
             "channel",

@@ -63,6 +63,8 @@ class TraceLine:
     reason: str | None
     address_mask: str | None = None
     provider_id: str | None = None
+    # who carried it, if that is known
+    channel: str | None = None
 
 
 def body_hash(body: str) -> str:
@@ -241,7 +243,11 @@ def trace(session: Session, message_id: int) -> list[TraceLine]:
         .order_by(DeliveryAttempt.intent_at)
     )
     for attempt in attempts:
-        lines.append(TraceLine(attempt.intent_at, State.SENDING, None, attempt.address_mask))
+        # earlier attempts know only the route, which says nothing about who carried them
+        by = attempt.channel if attempt.channel != message.channel else None
+        lines.append(
+            TraceLine(attempt.intent_at, State.SENDING, None, attempt.address_mask, channel=by)
+        )
         if attempt.settled_at is not None:
             lines.append(
                 TraceLine(
@@ -250,6 +256,7 @@ def trace(session: Session, message_id: int) -> list[TraceLine]:
                     attempt.reason or attempt.code,
                     attempt.address_mask,
                     attempt.provider_id,
+                    by,
                 )
             )
     if message.state != lines[-1].what:

@@ -14,17 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
 from notifications import clock
-from notifications.channels.base import AsyncChannel, Channel
-from notifications.claiming import Batch, take
+from notifications.channels.base import AsyncChannel, Channel, ChoosyChannel
+from notifications.claiming import Batch, take, take_late
 from notifications.lanes import Lane
 from notifications.recording import open_circuit, record_many
 from notifications.resolving import Resolver
-from notifications.values import Answer, Claimed, Doubt, Refused, Sent
+from notifications.values import HALTED, Answer, Attempt, Claimed, Doubt, Refused, Sent
+from notifications.ways import Ways
 from notifications.workers import living
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,9 @@ STALE_SECONDS = 60.0
 SHARE_SECONDS = 5.0
 # how soon a worker that waits for its provider notices that it shall stop
 LOOK_UP_SECONDS = 0.5
+# a message that is due for so long, while the provider before has been busy for as long, may go by
+# the next one
+LATE_SECONDS = 300.0
 
 
 @dataclass(slots=True)
@@ -55,7 +59,11 @@ class Delivered:
 
 
 class Pump:
-    """Owns the event loop of one worker. `run` is for one thread at a time; others wait."""
+    """Owns the event loop of one worker. `run` is for one thread at a time; others wait.
+
+    `channels` are known by name; `ways` says which of them serve a route, the preferred one first.
+    Without it each serves the route of its name.
+    """
 
     def __init__(
         self,
@@ -66,16 +74,19 @@ class Pump:
         *,
         concurrency: int = CONCURRENCY,
         rates: Mapping[str, float] | None = None,
-        fallbacks: Mapping[str, str] | None = None,
+        ways: Mapping[str, Sequence[str]] | None = None,
+        late_seconds: float = LATE_SECONDS,
         stop: threading.Event | None = None,
     ) -> None:
         self._engine, self._channels, self._resolver = engine, channels, resolver
         self._worker_id, self._concurrency = worker_id, concurrency
-        self._rates, self._fallbacks = dict(rates or {}), dict(fallbacks or {})
+        self._rates = dict(rates or {})
+        self._ways = Ways(ways or {name: (name,) for name in channels}, self._can)
+        self._late = timedelta(seconds=late_seconds)
+        # route -> who serves it now: until a claim has looked, whoever is preferred
+        self._using: Mapping[str, str] = self._ways.open_routes(())
         self._stop = stop or threading.Event()
-        self._lanes = {
-            route: Lane(route, concurrency, self._rates.get(route)) for route in channels
-        }
+        self._lanes = {name: Lane(name, concurrency, self._rates.get(name)) for name in channels}
         self._asend = {r: c.asend for r, c in channels.items() if isinstance(c, AsyncChannel)}
         self._threads = ThreadPoolExecutor(concurrency, "send")
         self._runner = asyncio.Runner()
@@ -117,18 +128,36 @@ class Pump:
             self._worker_id(),
             limit,
             resolver=self._resolver,
-            routes=self._channels.keys(),
-            fallbacks=self._fallbacks,
+            ways=self._ways,
             ids=ids,
             now=now,
         )
+
+    def _take_late(self, limit: int, route: str, by: str, now: datetime | None) -> Batch:
+        return take_late(
+            self._engine,
+            self._worker_id(),
+            limit,
+            resolver=self._resolver,
+            ways=self._ways,
+            route=route,
+            by=by,
+            late=self._late,
+            now=now,
+        )
+
+    def _can(self, name: str, attempt: Attempt) -> bool:
+        channel = self._channels[name]
+        if attempt.address.kind not in channel.kinds:
+            return False
+        return not isinstance(channel, ChoosyChannel) or channel.carries(attempt)
 
     def _share_rates(self, at: float) -> None:
         """A rate belongs to the sender, not to a process: every living worker has its part."""
         if self._rates and at >= self._share_until:
             workers = living(self._engine)
-            for route, rate in self._rates.items():
-                self._lanes[route].pace(rate / max(workers, 1))
+            for name, rate in self._rates.items():
+                self._lanes[name].pace(rate / max(workers, 1))
             self._share_until = at + SHARE_SECONDS
 
 
@@ -145,6 +174,8 @@ class _Run:
         self.changed = asyncio.Event()
         self.full = asyncio.Event()
         self.claiming, self.low = True, 0
+        # since when there has always been more than could be claimed
+        self.full_since: float | None = None
         self.tasks: set[asyncio.Task[None]] = set()
 
     async def deliver(self) -> Delivered:
@@ -167,24 +198,48 @@ class _Run:
             size = self.limit or self._size()
             await asyncio.to_thread(pump._share_rates, loop.time())
             batch = await asyncio.to_thread(pump._take, size, self.ids, self.now)
-            self.done.seen += batch.seen
-            self.done.claimed += len(batch.claimed)
-            self.open += len(batch.claimed)
-            deadline = loop.time() + STALE_SECONDS
-            for claimed in batch.claimed:
-                lane = pump._lanes[claimed.channel]
-                # its circuit was closed when this was claimed
-                lane.halted = False
-                lane.waiting.append((claimed, deadline))
-            for lane in pump._lanes.values():
-                self._fill(lane)
+            pump._using = batch.using or pump._using
+            self._accept(batch)
             if batch.seen == 0 or self.limit is not None:
                 return
+            if batch.seen < size:
+                self.full_since = None
+            elif self.full_since is None:
+                self.full_since = loop.time()
             self.low = size // 2
             while self._waiting() > self.low and not pump._stop.is_set():
+                await self._relieve()
                 self.changed.clear()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.changed.wait(), LOOK_UP_SECONDS)
+
+    def _accept(self, batch: Batch) -> None:
+        """Put what was claimed before its lanes, and start what they have room for."""
+        deadline = asyncio.get_running_loop().time() + STALE_SECONDS
+        self.done.seen += batch.seen
+        self.done.claimed += len(batch.claimed)
+        self.open += len(batch.claimed)
+        for claimed in batch.claimed:
+            lane = self.pump._lanes[claimed.channel]
+            # its circuit was closed when this was claimed
+            lane.halted = False
+            lane.waiting.append((claimed, deadline))
+        for lane in self.pump._lanes.values():
+            self._fill(lane)
+
+    async def _relieve(self) -> None:
+        """Let the next provider carry what is late, while the one before has had its hands full."""
+        pump, at = self.pump, asyncio.get_running_loop().time()
+        if self.full_since is None or at - self.full_since < pump._late.total_seconds():
+            return
+        for route, busy in pump._using.items():
+            order = list(pump._ways.order[route])
+            for by in order[order.index(busy) + 1 :]:
+                lane = pump._lanes[by]
+                if lane.waiting or not pump._lanes[busy].waiting:
+                    continue
+                size = int(max(1.0, min(lane.per_second, lane.width)))
+                self._accept(await asyncio.to_thread(pump._take_late, size, route, by, self.now))
 
     def _give_back(self) -> None:
         """Nothing of what still waits was sent: a definite no, at once."""
@@ -196,11 +251,15 @@ class _Run:
 
     def _size(self) -> int:
         """As many as a second takes."""
-        fastest = min((lane.per_second for lane in self.pump._lanes.values()), default=0.0)
-        return int(max(1.0, min(self.pump._per_second, fastest, LARGEST_CLAIM)))
+        slowest = min((lane.per_second for lane in self._in_use()), default=0.0)
+        return int(max(1.0, min(self.pump._per_second, slowest, LARGEST_CLAIM)))
 
     def _waiting(self) -> int:
-        return sum(len(lane.waiting) for lane in self.pump._lanes.values())
+        """What waits for those who serve now; a helper's own queue does not hold up theirs."""
+        return sum(len(lane.waiting) for lane in self._in_use())
+
+    def _in_use(self) -> list[Lane]:
+        return [self.pump._lanes[name] for name in set(self.pump._using.values())]
 
     # -- sending --------------------------------------------------------------------------------
 
@@ -229,7 +288,7 @@ class _Run:
         loop = asyncio.get_running_loop()
         if lane.halted or loop.time() > deadline:
             # nothing was sent, so this is a definite no and not doubt
-            reason = "channel_halted" if lane.halted else "stale_claim"
+            reason = HALTED if lane.halted else "stale_claim"
             answer: Answer = Refused(reason, reason, permanent=False)
         else:
             answer = await self._call(claimed)
@@ -259,7 +318,7 @@ class _Run:
 
     def _halt(self, lane: Lane) -> None:
         with self.pump._engine.begin() as connection:
-            open_circuit(connection, lane.route, "provider_failing", self.now or clock.now())
+            open_circuit(connection, lane.name, "provider_failing", self.now or clock.now())
 
     # -- recording ------------------------------------------------------------------------------
 
@@ -294,10 +353,11 @@ def deliver_batch(
     *,
     ids: Sequence[int] | None = None,
     limit: int = 100,
+    ways: Mapping[str, Sequence[str]] | None = None,
     now: datetime | None = None,
 ) -> Delivered:
     """One batch with a pump of its own."""
-    pump = Pump(engine, channels, resolver, lambda: worker_id, concurrency=16)
+    pump = Pump(engine, channels, resolver, lambda: worker_id, concurrency=16, ways=ways)
     try:
         return pump.run(ids=ids, limit=limit, now=now)
     finally:

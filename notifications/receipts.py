@@ -5,6 +5,7 @@ Must not know how a report came in, nor whether its signature held: that is chec
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
@@ -35,6 +36,7 @@ def apply_status(
     *,
     attempt_id: UUID | None = None,
     provider_id: str | None = None,
+    channels: Collection[str] = (),
     status: str,
     error_code: str | None,
     at: datetime,
@@ -42,12 +44,15 @@ def apply_status(
 ) -> bool:
     """Apply one report; False if the attempt or the word is unknown or nothing moved.
 
+    `channels` are the names by which attempts know who reports: an id of one provider says nothing
+    about the attempts of another. Empty: whoever has that id.
+
     With `strike` an undelivered report counts against the recipient's address.
     """
     after = WORDS.get(status.lower())
     if after is None:
         return False
-    attempt = _locked_attempt(session, attempt_id, provider_id)
+    attempt = _locked_attempt(session, attempt_id, provider_id, channels)
     if attempt is None or (
         provider_id and attempt.provider_id and attempt.provider_id != provider_id
     ):
@@ -65,7 +70,7 @@ def apply_status(
 
 
 def _locked_attempt(
-    session: Session, attempt_id: UUID | None, provider_id: str | None
+    session: Session, attempt_id: UUID | None, provider_id: str | None, channels: Collection[str]
 ) -> DeliveryAttempt | None:
     """Lock the attempt, then its message: the order in which dispatch records."""
     query = select(DeliveryAttempt)
@@ -75,8 +80,14 @@ def _locked_attempt(
         query = query.where(DeliveryAttempt.provider_id == provider_id)
     else:
         return None
+    if channels:
+        query = query.where(DeliveryAttempt.channel.in_(channels))
     return session.scalars(
-        query.with_for_update().execution_options(populate_existing=True)
+        # two providers may give the same id; the newer attempt is the one that is reported on
+        query.order_by(DeliveryAttempt.intent_at.desc())
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
     ).one_or_none()
 
 

@@ -76,7 +76,11 @@ def reconcile(
     limit: int = 100,
     now: datetime | None = None,
 ) -> Reconciled:
-    """Ask the providers about attempts in doubt, and settle those that can be settled."""
+    """Ask the providers about attempts in doubt, and settle those that can be settled.
+
+    `channels` are all that can be asked, by the name that an attempt has kept: also those by which
+    nothing is sent any more. One that is missing leaves its attempts in doubt, for a person.
+    """
     at = now or clock.now()
     found = resent = waiting = needs_human = 0
     questions, seen = _questions(engine, resolver, limit, at)
@@ -104,6 +108,8 @@ def _questions(
                 OutboxMessage.__table__,
                 DeliveryAttempt.id.label("attempt_id"),
                 DeliveryAttempt.state.label("attempt_state"),
+                # who was called, which need not be who would be called now
+                DeliveryAttempt.channel.label("attempt_channel"),
                 DeliveryAttempt.address_mask.label("attempt_mask"),
                 DeliveryAttempt.worker_id,
                 DeliveryAttempt.intent_at,
@@ -176,10 +182,9 @@ def _known(
 
     One statement for all questions: the attempts of a day are read once, not once for each.
     """
-    taken: dict[tuple[str, str, str], list[tuple[datetime, str]]] = defaultdict(list)
+    taken: dict[tuple[str, str], list[tuple[datetime, str]]] = defaultdict(list)
     for other in connection.execute(
         select(
-            DeliveryAttempt.channel,
             DeliveryAttempt.address_mask,
             OutboxMessage.body_hash,
             DeliveryAttempt.intent_at,
@@ -193,12 +198,13 @@ def _known(
             OutboxMessage.body_hash.in_({row.body_hash for row in rows}),
         )
     ):
-        key = (other.channel, other.address_mask, other.body_hash)
+        # by whichever provider: the ids of another are never among the answers of this one
+        key = (other.address_mask, other.body_hash)
         taken[key].append((other.intent_at, other.provider_id))
     return {
         row.attempt_id: frozenset(
             provider_id
-            for intent_at, provider_id in taken[row.channel, row.attempt_mask, row.body_hash]
+            for intent_at, provider_id in taken[row.attempt_mask, row.body_hash]
             if intent_at >= row.intent_at - ASK_DAILY
         )
         for row in rows
@@ -240,7 +246,7 @@ def _question(
         valid_until=row.valid_until,
     )
     return _Question(
-        row.channel,
+        row.attempt_channel,
         attempt,
         row.checks,
         row.silent_since,

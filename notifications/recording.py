@@ -15,6 +15,7 @@ from notifications import clock, retry, suppressions
 from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
 from notifications.states import OPEN_ATTEMPT, AttemptState, State
 from notifications.values import (
+    HALTED,
     Answer,
     Attempt,
     Claimed,
@@ -164,12 +165,13 @@ def close_attempt(
     *,
     code: str | None,
     reason: str,
+    provider_fault: bool = False,
 ) -> bool:
     """Close an attempt that is still open; False if somebody else has closed it."""
     done = connection.execute(
         update(DeliveryAttempt)
         .where(DeliveryAttempt.id == attempt.id, DeliveryAttempt.state.in_(OPEN_ATTEMPT))
-        .values(state=state, code=code, reason=reason, settled_at=at)
+        .values(state=state, code=code, reason=reason, settled_at=at, provider_fault=provider_fault)
     )
     return done.rowcount == 1
 
@@ -205,19 +207,34 @@ def _record_refusal(
         at,
         code=refused.code,
         reason=refused.reason,
+        provider_fault=refused.of_provider,
     ):
         return
     decision = retry.after_refusal(
-        refused, tries=claimed.tries, now=at, valid_until=attempt.valid_until
+        refused,
+        tries=claimed.tries,
+        now=at,
+        valid_until=attempt.valid_until,
+        elsewhere=_goes_elsewhere(claimed, refused),
     )
     move(connection, attempt.message_id, [State.SENDING, State.UNKNOWN], decision, at)
-    who = (attempt.recipient_id, claimed.channel)
+    # by the route, not by who carried it: the other provider must not write to them either
+    who = (attempt.recipient_id, claimed.route)
     if refused.suppress:
         suppressions.suppress(connection, *who, refused.code, at)
     if refused.strike:
         suppressions.strike(connection, *who, refused.code, at)
     if refused.halt:
         open_circuit(connection, claimed.channel, refused.reason, at)
+
+
+def _goes_elsewhere(claimed: Claimed, refused: Refused) -> bool:
+    """Whether another channel takes it from here: then nothing has to be waited for."""
+    if not claimed.spare:
+        return False
+    if refused.halt or refused.code == HALTED:
+        return True
+    return refused.of_provider and claimed.bears <= 1
 
 
 def open_circuit(connection: Connection, channel: str, reason: str, at: datetime) -> None:

@@ -113,11 +113,19 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An attempt that this worker alone may now carry out."""
+    """An attempt that this worker alone may now carry out.
+
+    `channel` is the one that carries it, `route` what the message asked for: opt-outs and strikes
+    belong to the route. `spare` says that another channel could carry it too, `bears` how many noes
+    of this one it still bears before it goes there.
+    """
 
     channel: str
     attempt: Attempt
     tries: int
+    route: str
+    spare: bool = False
+    bears: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +155,12 @@ class Refused:
     halt: bool = False
     slower: bool = False
 
+    @property
+    def of_provider(self) -> bool:
+        """Whether this no is about the provider, so that another one may well say yes."""
+        about = self.halt or self.slower or self.code in UNREACHED
+        return about and not self.permanent
+
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
@@ -168,6 +182,11 @@ class Found:
 class Absent:
     """The provider was asked and does not have the message (yet)."""
 
+
+# not even asked: its channel had been halted since the claim
+HALTED = "channel_halted"
+# nothing left our host, or nobody was there
+UNREACHED = frozenset({"not_connected", "connect_timeout", "tls_handshake"})
 
 Answer = Sent | Refused | Doubt
 Finding = Found | Absent | Doubt

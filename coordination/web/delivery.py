@@ -34,8 +34,17 @@ _REASONS: dict[str, Text] = {
     "withdrawn": Text("已撤回", "withdrawn by the sender"),
     "expired": Text("超过有效时间", "no longer useful when its turn came"),
     "too_late": Text("超过有效时间", "no longer useful when its turn came"),
+    "provider_halted": Text("等待短信服务商恢复", "waits for the provider of texts"),
     "body_erased": Text("正文已按期限删除", "its text was erased after the time it is kept"),
     "suppressed": Text("号码多次失败，已停发", "the number failed three times and is stopped"),
+    "not_connected": Text("连不上短信服务商", "the provider could not be reached"),
+    "connect_timeout": Text("连不上短信服务商", "the provider could not be reached"),
+    "tls_handshake": Text("连不上短信服务商", "the provider could not be reached"),
+    "channel_halted": Text(
+        "短信服务商停用中，没有发出", "not sent: its provider had just been halted"
+    ),
+    "not_domestic": Text("这个服务商不发境外号码", "this provider reaches no numbers abroad"),
+    "no_template": Text("短信模板还没有通过审核", "its template is not approved yet"),
     "30003": Text("手机关机或无法接通", "the phone is off or unreachable"),
     "30005": Text("号码不存在", "the number does not exist"),
     "30006": Text("不是手机号", "not a mobile number"),
@@ -60,10 +69,17 @@ def reason_word(code: str | None) -> Text | None:
     """A reason in words; a provider's code that nobody has explained is shown with its number."""
     if not code:
         return None
-    return _REASONS.get(code) or Text(f"原因代码 {code}", f"code {code}")
+    return _REASONS.get(code) or _HALTS.get(code) or Text(f"原因代码 {code}", f"code {code}")
 
 
-_CHANNELS = {"sms": Text("短信", "Texts"), "email": Text("邮件", "Mail")}
+_CHANNELS = {
+    "sms": Text("短信", "Texts"),
+    "email": Text("邮件", "Mail"),
+    "twilio_sms": Text("Twilio 短信", "Twilio"),
+    "aliyun_sms": Text("阿里云短信", "Aliyun"),
+    "smtp_email": Text("邮件服务器", "Mail server"),
+    "console": Text("手机模拟器", "Phone simulator"),
+}
 _HALTS = {
     "provider_failing": Text("服务商接连出错", "the provider keeps failing"),
     "twilio_20003": Text(
@@ -71,6 +87,31 @@ _HALTS = {
     ),
     "twilio_401": Text("服务商拒绝了账号或密钥", "the provider refuses our account or its secret"),
     "twilio_403": Text("服务商不允许这个账号发送", "the provider forbids this account to send"),
+    "aliyun_SignatureDoesNotMatch": Text(
+        "服务商拒绝了账号或密钥", "the provider refuses our account or its secret"
+    ),
+    "aliyun_InvalidAccessKeyId.NotFound": Text(
+        "服务商拒绝了账号或密钥", "the provider refuses our account or its secret"
+    ),
+    "aliyun_InvalidAccessKeyId.Inactive": Text(
+        "服务商拒绝了账号或密钥", "the provider refuses our account or its secret"
+    ),
+    "aliyun_isp.RAM_PERMISSION_DENY": Text(
+        "服务商不允许这个账号发送", "the provider forbids this account to send"
+    ),
+    "aliyun_isv.AMOUNT_NOT_ENOUGH": Text(
+        "账户余额不足", "the account has no money left at the provider"
+    ),
+    "aliyun_isv.OUT_OF_SERVICE": Text("账户已停机", "the provider has stopped the account"),
+    "aliyun_isv.SMS_SIGNATURE_ILLEGAL": Text(
+        "短信签名未通过审核", "the signature of the texts is not approved"
+    ),
+    "aliyun_isv.DAY_LIMIT_CONTROL": Text(
+        "账户达到当天发送上限", "the account has reached its limit for the day"
+    ),
+    "aliyun_isv.MONTH_LIMIT_CONTROL": Text(
+        "账户达到当月发送上限", "the account has reached its limit for the month"
+    ),
 }
 
 

@@ -114,6 +114,7 @@ class AliyunSms:
     """短信 through the Dysmsapi of Aliyun."""
 
     name = "aliyun_sms"
+    kinds = frozenset({"sms"})
 
     def __init__(self, settings: AliyunSettings, approvals: Approvals) -> None:
         if not (settings.access_key_id and settings.access_key_secret and settings.sign_name):
@@ -175,6 +176,11 @@ class AliyunSms:
         except Exception as error:  # noqa: BLE001 - as above
             return Doubt(type(error).__name__)
         return Absent()
+
+    def carries(self, attempt: Attempt) -> bool:
+        """Whether the number is domestic, a template was approved and its values are known."""
+        request = self._request(attempt)
+        return not isinstance(request, Refused) or request.code == "too_late"
 
     def _request(self, attempt: Attempt) -> Any:
         number = _domestic(attempt.address.value)

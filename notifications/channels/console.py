@@ -22,6 +22,7 @@ class ConsoleChannel:
     """Delivers into the database of the installation and writes one masked log line."""
 
     name = "console"
+    kinds = frozenset({"sms", "email"})
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

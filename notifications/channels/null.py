@@ -10,6 +10,7 @@ class NullChannel:
     """Accepts every message and forgets it."""
 
     name = "null"
+    kinds = frozenset({"sms", "email"})
 
     def send(self, attempt: Attempt) -> Answer:
         """Accept at once, under the attempt's own id."""

@@ -99,6 +99,7 @@ class SmtpEmail:
     """电子邮件 through one SMTP relay."""
 
     name = "smtp_email"
+    kinds = frozenset({"email"})
 
     def __init__(self, settings: SmtpSettings, itip_of: ItipOf | None = None) -> None:
         self._settings = settings

@@ -144,6 +144,7 @@ class TwilioSms:
     """短信 through Twilio's Messages resource."""
 
     name = "twilio_sms"
+    kinds = frozenset({"sms"})
 
     def __init__(self, settings: TwilioSettings, *, connections: int = 32) -> None:
         if not (settings.account_sid and settings.auth_token):

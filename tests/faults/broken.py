@@ -9,16 +9,18 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from uuid import uuid4
 
 from sqlalchemy import Connection
 
 from coordination.cli import main
 from notifications import pump, reconciling
+from notifications.channels.base import Channel
 from notifications.channels.twilio_sms import TwilioSms
 from notifications.recording import record_many
-from notifications.values import Answer, Attempt, Claimed, Doubt, Refused, Sent
+from notifications.values import Answer, Attempt, Claimed, Doubt, Finding, Refused, Sent
 from tests.faults.scaled import scale
 
 
@@ -56,8 +58,24 @@ def record_before_sending() -> None:
     pump._Run._call = broken  # type: ignore[method-assign]
 
 
+def ask_the_preferred_provider() -> None:
+    """Doubt is asked of whoever the message's route prefers, not of the one that was called."""
+    ask = reconciling._ask
+
+    def broken(channels: Mapping[str, Channel], question: reconciling._Question) -> Finding:
+        return ask(channels, replace(question, channel="sms"))
+
+    reconciling._ask = broken
+
+
 BROKEN: dict[str, Callable[[], None]] = {
-    f.__name__: f for f in (send_again_at_once, trust_a_lease, record_before_sending)
+    f.__name__: f
+    for f in (
+        send_again_at_once,
+        trust_a_lease,
+        record_before_sending,
+        ask_the_preferred_provider,
+    )
 }
 
 if __name__ == "__main__":

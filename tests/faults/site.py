@@ -33,6 +33,7 @@ from notifications.jobs import libpq_dsn
 from notifications.outbox import body_hash
 from tests.faults.killer import Fleet
 from tests.faults.oracle import Verdict, accepted_in, judge
+from tests.standin import aliyun
 from tests.standin.twilio import ACCOUNT, TOKEN
 
 FIELD_KEY = "a field key for fault tests only"
@@ -71,6 +72,9 @@ class Site:
         self.web_port, self.provider_port = free_port(), free_port()
         self.pg_proxy_port, self.provider_proxy_port = free_port(), free_port()
         self.expected: list[tuple[str, str]] = []
+        # what processes are told beside the rest, and what was taken by a provider of the test's own
+        self.more: dict[str, str] = {}
+        self.taken_elsewhere: Callable[[], list[tuple[str, str]]] = list
         self._closing = ExitStack()
         self.proxies: dict[str, subprocess.Popen[bytes]] = {}
 
@@ -119,6 +123,7 @@ class Site:
             "TWILIO_FROM": "+15005550006",
             "TWILIO_API_BASE": f"http://127.0.0.1:{self.provider_proxy_port}",
             "FAULTS_SCALE": str(self.scale),
+            **self.more,
             **more,
         }
         log = (self.folder / f"{name}.log").open("ab")
@@ -198,7 +203,27 @@ class Site:
         return dict(json.loads(self._ask("/__accepted")))
 
     def taken_by_provider(self) -> int:
-        return len(accepted_in(self.journal))
+        return len(self._taken())
+
+    def _taken(self) -> list[tuple[str, str]]:
+        return accepted_in(self.journal) + self.taken_elsewhere()
+
+    def give_second_provider(self, second: aliyun.Standin) -> None:
+        """Processes that start from now on have Aliyun behind Twilio."""
+        table = self.folder / "templates.toml"
+        table.write_text('[notice]\nzh = { id = "SMS_1", state = "approved" }\n', encoding="utf-8")
+        self.more = {
+            "SMS_FALLBACK": "aliyun",
+            "ALIYUN_ACCESS_KEY_ID": aliyun.KEY,
+            "ALIYUN_ACCESS_KEY_SECRET": aliyun.SECRET,
+            "ALIYUN_SIGN_NAME": aliyun.SIGN_NAME,
+            "ALIYUN_TEMPLATES": str(table),
+            "ALIYUN_ENDPOINT": f"http://{second.endpoint}",
+        }
+        # it takes a template, not a text; there is one text only
+        self.taken_elsewhere = lambda: [
+            (f"+86{taken.fields['PhoneNumbers']}", BODY) for taken in second.taken
+        ]
 
     def _ask(self, path: str, data: bytes | None = None) -> bytes:
         url = f"http://127.0.0.1:{self.provider_port}{path}"
@@ -226,7 +251,7 @@ class Site:
             cursor.execute(
                 "insert into outbox_message (dedupe_key, recipient_id, template_key, language, body,"
                 " body_hash, message_class, priority, channel, subject_type, subject_id, next_at)"
-                " select 'fault:' || n, n, 'notice_sent', 'zh', %s, %s, %s, 2, 'sms', 'fault', 1,"
+                " select 'fault:' || n, n, 'notice', 'zh', %s, %s, %s, 2, 'sms', 'fault', 1,"
                 " now() from generate_series(1, %s) n",
                 [BODY, body_hash(BODY), message_class, count],
             )
@@ -235,6 +260,7 @@ class Site:
 
     def begin_anew(self, **plan: object) -> None:
         """Forget all messages; a provider with another plan and an empty memory."""
+        self.more, self.taken_elsewhere = {}, list
         _end(self.provider)
         self.journal.unlink(missing_ok=True)
         self.plan = plan
@@ -286,7 +312,7 @@ class Site:
         with self.connect() as connection:
             rows = connection.execute("select recipient_id, state from outbox_message").fetchall()
         recorded = {(phone_of(int(str(who))), BODY): str(state) for who, state in rows}
-        return judge(self.expected, accepted_in(self.journal), recorded)
+        return judge(self.expected, self._taken(), recorded)
 
 
 def _die_with_parent() -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.faults.oracle import SETTLED
 from tests.faults.run import Order, run
 from tests.faults.site import Site
+from tests.standin import aliyun
 
 # a wait of fifteen minutes takes seven and a half seconds
 SCALE = 120.0
@@ -89,3 +90,26 @@ def test_a_worker_killed_while_it_sends_loses_nothing(site: Site, without: str) 
     verdict = site.verdict()
     assert verdict.duplicated == 0
     assert (verdict.lost == 0) is (without == ""), str(verdict)
+
+
+@pytest.mark.parametrize("without", ["", "ask_the_preferred_provider"])
+def test_a_worker_killed_while_the_second_provider_carries_tells_nobody_twice(
+    site: Site, without: str
+) -> None:
+    """The first refuses our account; the second takes, sometimes without saying so."""
+    with aliyun.Standin(latency=0.3) as second:
+        second.plan = ["", "500_after", "eof_after", ""] * 10
+        site.begin_anew(faults={"401": 1.0}, callbacks=0)
+        site.give_second_provider(second)
+        site.seed_messages(60)
+        workers, clocks = site.workers(1, without=without), site.clocks()
+        site.wait_until(lambda tally: tally.get("accepted", 0) > 0)
+        workers.kill(0)
+        workers.revive()
+        # a second text for anybody ends it: what follows cannot take it back
+        site.wait_until(lambda tally: _settled(tally) or site.taken_by_provider() > 60, 90)
+        clocks.stop()
+        workers.stop()
+        verdict = site.verdict()
+        assert without or verdict.lost == 0, str(verdict)
+        assert (verdict.duplicated == 0) is (without == ""), str(verdict)

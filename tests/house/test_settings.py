@@ -23,6 +23,18 @@ ALIYUN = {
     "ALIYUN_SIGN_NAME": "光明区教育",
     "ALIYUN_TEMPLATES": __file__,
 }
+TWILIO = {
+    "SMS_CHANNEL": "twilio",
+    "TWILIO_ACCOUNT_SID": "a",
+    "TWILIO_AUTH_TOKEN": "b",
+    "TWILIO_FROM": "+15005550006",
+}
+
+
+def test_a_second_provider_is_taken_when_it_has_what_it_needs() -> None:
+    made = load({**GOOD, **ALIYUN, **TWILIO, "SMS_FALLBACK": "aliyun", "SMS_FALLBACK_RATE": "5"})
+    assert (made.sms_channel, made.sms_fallback) == ("twilio", "aliyun")
+    assert (made.sms_fallback_rate, made.sms_fallback_after) == (5.0, 5.0)
 
 
 def test_production_starts_with_keys_of_its_own() -> None:
@@ -54,6 +66,20 @@ def test_production_starts_with_keys_of_its_own() -> None:
         ({**ALIYUN, "ALIYUN_TEMPLATES": "/no/such"}, "ALIYUN_TEMPLATES", "templates.toml"),
         ({**ALIYUN, "ALIYUN_ENDPOINT": "gateway"}, "ALIYUN_ENDPOINT", "https://"),
         ({**ALIYUN, "ALIYUN_ENDPOINT": "http://gateway"}, "ALIYUN_ENDPOINT", "encrypted"),
+        ({**ALIYUN, "SMS_FALLBACK": "aliyun"}, "SMS_FALLBACK", "another"),
+        ({**ALIYUN, "SMS_FALLBACK": "pigeon"}, "SMS_FALLBACK", "twilio"),
+        ({**ALIYUN, "SMS_FALLBACK": "twilio"}, "SMS_FALLBACK", "TWILIO_ACCOUNT_SID"),
+        ({**ALIYUN, "SMS_FALLBACK": "console"}, "SMS_FALLBACK", "real provider"),
+        ({**TWILIO, "SMS_FALLBACK": "aliyun"}, "SMS_FALLBACK", "ALIYUN_ACCESS_KEY_ID"),
+        (
+            {**ALIYUN, **TWILIO, "SMS_FALLBACK": "aliyun", "ALIYUN_TEMPLATES": "/no/such"},
+            "ALIYUN_TEMPLATES",
+            "templates.toml",
+        ),
+        ({"SMS_RATE": "-1"}, "SMS_RATE", "above 0"),
+        ({"SMS_FALLBACK_RATE": "fast"}, "SMS_FALLBACK_RATE", "above 0"),
+        ({"SMS_FALLBACK_AFTER": "0"}, "SMS_FALLBACK_AFTER", "above 0"),
+        ({"SMS_FALLBACK_AFTER": "nan"}, "SMS_FALLBACK_AFTER", "above 0"),
         ({"SMS_LINKS": "yes"}, "SMS_LINKS", "allowed"),
         ({"TIMEZONE": "Mars/North"}, "TIMEZONE", "Asia/Shanghai"),
         ({"TIMEZONE": "../etc/passwd"}, "TIMEZONE", "Asia/Shanghai"),

@@ -14,11 +14,9 @@ from sqlalchemy.orm import Session
 from coordination.domain.bookings import services as bookings
 from coordination.domain.people import contacts
 from coordination.ground import clock
-from coordination.reactions.deliveries import Resolver
+from coordination.reactions.carriers import carriers_of
 from coordination.settings import Settings
-from coordination.worker import channels_of
-from notifications.pump import deliver_batch
-from notifications.workers import Worker
+from coordination.worker import Postman
 from tests.build.outing import DAY, FRIDAY, HOUR, ZONE, Outing, outing
 from tests.standin.mailbox import Mailbox, serving
 from tests.unit.calendars.test_histories import by_ical_js
@@ -53,15 +51,15 @@ def post(stage: Outing, mailbox: Mailbox) -> Iterator[Any]:
             smtp_url=f"smtp://127.0.0.1:{port}",
             public_url="https://jxs.example.cn",
         )
-        channels = channels_of(settings, stage.engine)
+        postman = Postman(stage.engine, settings, carriers_of(settings, stage.engine))
 
         def deliver() -> dict[str, EmailMessage]:
             mailbox.mails.clear()
-            with Worker(stage.engine) as worker:
-                deliver_batch(stage.engine, channels, Resolver(ZONE), worker.id, limit=500)
+            postman.deliver()
             return {str(mail["To"]): mail for mail in mailbox.mails}
 
         yield deliver
+        postman.close()
 
 
 def calendar_of(mail: EmailMessage) -> tuple[str, Any, bytes]:

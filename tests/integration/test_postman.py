@@ -9,9 +9,11 @@ from sqlalchemy import text
 
 from coordination.authz.actions import Action
 from coordination.ground.uow import UnitOfWork
+from coordination.reactions.carriers import Carriers
 from coordination.reactions.notices import tell
 from coordination.settings import load
 from coordination.worker import Postman, drain
+from notifications.channels.base import Channel
 from notifications.pump import CONCURRENCY
 from notifications.values import Answer, Attempt, Doubt, Sent
 from tests.build.outing import Outing, outing
@@ -34,6 +36,11 @@ def write(stage: Outing, count: int, *keys: str) -> None:
     stage.system(use)
 
 
+def by(provider: Provider) -> Carriers:
+    named: dict[str, Channel] = {provider.name: provider}
+    return Carriers(named, {"sms": (provider.name,)}, named)
+
+
 def states(stage: Outing) -> Counter[str]:
     with stage.engine.connect() as connection:
         return Counter(connection.scalars(text("select state from outbox_message")))
@@ -43,7 +50,7 @@ def test_a_batch_with_somebody_without_a_phone_is_not_the_last_one(fresh_url: st
     with outing(fresh_url) as stage:
         write(stage, CONCURRENCY + 20, "guardian", "volunteer")  # the volunteer has no phone
         drain(stage.engine, load({"DATABASE_URL": stage.url}))
-        assert states(stage) == {"accepted": CONCURRENCY + 20, "suppressed": CONCURRENCY + 20}
+        assert states(stage) == {"delivered": CONCURRENCY + 20, "suppressed": CONCURRENCY + 20}
 
 
 def test_a_whole_batch_without_a_phone_is_not_the_last_one_either(fresh_url: str) -> None:
@@ -51,7 +58,7 @@ def test_a_whole_batch_without_a_phone_is_not_the_last_one_either(fresh_url: str
         write(stage, CONCURRENCY + 20, "volunteer")
         write(stage, 5, "guardian")
         drain(stage.engine, load({"DATABASE_URL": stage.url}))
-        assert states(stage) == {"accepted": 5, "suppressed": CONCURRENCY + 20}
+        assert states(stage) == {"delivered": 5, "suppressed": CONCURRENCY + 20}
 
 
 def test_a_halted_channel_ends_the_round(fresh_url: str) -> None:
@@ -59,7 +66,7 @@ def test_a_halted_channel_ends_the_round(fresh_url: str) -> None:
         write(stage, 5, "guardian")
         stage.sql(
             "insert into delivery_circuit (channel, reason, opened_at, open_until)"
-            " values ('sms', 'account', now(), now() + interval '1000 days')"
+            " values ('console', 'account', now(), now() + interval '1000 days')"
         )
         drain(stage.engine, load({"DATABASE_URL": stage.url}))  # returns
         assert set(states(stage)) == {"queued"}
@@ -80,7 +87,7 @@ def test_doubt_is_settled_while_the_rest_of_a_long_queue_is_still_being_sent(
         return Sent("late", 1)
 
     with outing(fresh_url) as stage:
-        postman = Postman(stage.engine, load({"DATABASE_URL": stage.url}), {"sms": provider})
+        postman = Postman(stage.engine, load({"DATABASE_URL": stage.url}), by(provider))
         try:
             provider.answer = taken_without_saying_so
             write(stage, 1, "guardian")

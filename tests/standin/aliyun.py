@@ -10,7 +10,9 @@ import hashlib
 import hmac
 import json
 import threading
+import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +44,9 @@ class Standin:
 
     plan: list[str] = field(default_factory=list)
     hang_seconds: float = 5.0
+    latency: float = 0.0
+    # its list is kept by its own day
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     taken: list[Taken] = field(default_factory=list)
     calls: list[tuple[str, dict[str, str]]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -105,8 +110,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(404, {"Code": "InvalidAction.NotFound", "Message": action})
 
     def _send(self, fields: dict[str, str], fault: str) -> None:
+        if self.owner.latency:
+            time.sleep(self.owner.latency)
         biz_id = uuid.uuid4().hex
-        day = datetime.now(UTC).astimezone(CHINA).strftime("%Y%m%d")
+        day = self.owner.now().astimezone(CHINA).strftime("%Y%m%d")
         self.owner.taken.append(Taken(biz_id, fields, day))
         if fault == "500_after":
             self._answer(500, {"Code": "InternalError", "Message": "broken"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from calendars.workdays import DayKind
@@ -20,6 +20,7 @@ from coordination.ground import clock
 from coordination.ground.actor import Role
 from coordination.ground.errors import CoordinationError, Forbidden, NotFound
 from coordination.ground.text import Text
+from coordination.reactions.carriers import ways_of
 from coordination.web import delivery
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
@@ -228,7 +229,12 @@ def remove_day(day_id: int) -> ResponseReturnValue:
 def running() -> ResponseReturnValue:
     """What runs by itself: the clock's ticks, workers, queues, doubt, halted channels, jobs."""
     with reading() as held:
-        found = board_of(held, current_actor(), clock.now())
+        found = board_of(
+            held,
+            current_actor(),
+            clock.now(),
+            ways_of(current_app.config["SETTINGS"])["sms"],
+        )
     return render_template(
         "admin/running.html",
         board=found,
@@ -335,4 +341,5 @@ def _words() -> dict[str, object]:
         "state_tone": delivery.state_tone,
         "subject_word": subject_word,
         "reason_word": delivery.reason_word,
+        "channel_word": delivery.channel_word,
     }

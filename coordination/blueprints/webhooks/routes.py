@@ -57,6 +57,7 @@ def twilio_status(attempt: UUID | None) -> ResponseReturnValue:
             uow.session,
             attempt_id=attempt,
             provider_id=request.form.get("MessageSid") or request.form.get("SmsSid"),
+            channels=("twilio_sms", "sms"),
             status=request.form.get("MessageStatus") or request.form.get("SmsStatus") or "",
             error_code=error_code,
             at=uow.now,

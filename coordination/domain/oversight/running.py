@@ -5,6 +5,7 @@ Figures only; nobody's name, number or text. Must not know what a tick or a job 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -56,6 +57,8 @@ class Board:
     queues: tuple[board.QueueLine, ...]
     doubts: board.Doubts
     circuits: tuple[board.CircuitLine, ...]
+    # who carries texts, the preferred provider first
+    carriers: tuple[board.CarrierLine, ...]
     jobs: board.Jobs
 
     @property
@@ -64,8 +67,8 @@ class Board:
         return sum(worker.alive for worker in self.workers)
 
 
-def board_of(session: Session, actor: Actor, now: datetime) -> Board:
-    """Look at everything that runs by itself."""
+def board_of(session: Session, actor: Actor, now: datetime, carriers: Sequence[str] = ()) -> Board:
+    """Look at everything that runs by itself; `carriers` are the providers of texts, in order."""
     refuse_unless_allowed(actor, Action.DELIVERY_RUN)
     return Board(
         at=now,
@@ -75,6 +78,7 @@ def board_of(session: Session, actor: Actor, now: datetime) -> Board:
         queues=tuple(board.queues(session, now)),
         doubts=board.doubts(session),
         circuits=tuple(board.circuits(session, now)),
+        carriers=tuple(board.carriers(session, carriers, now)),
         jobs=board.jobs(session),
     )
 

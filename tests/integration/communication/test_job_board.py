@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -16,8 +18,9 @@ from coordination.domain.oversight.wording import tick_word
 from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
 from coordination.ground.ticks import LEADER
+from coordination.reactions.carriers import carriers_of
 from coordination.settings import load
-from coordination.worker import TICKS, Beat, Tick, channels_of, heartbeat, run_tick
+from coordination.worker import TICKS, Beat, Tick, heartbeat, run_tick
 from notifications import jobs
 from notifications.pump import deliver_batch
 from notifications.recording import open_circuit
@@ -79,6 +82,9 @@ def test_the_clock_that_leads_is_seen_by_its_lock_alone(stage: Stage, visit: Vis
         assert _board(stage).leader is not None
         assert "没有时钟在运行" not in _page(visit)
     engine.dispose()
+    until = time.monotonic() + 20  # the server ends the session when it comes to it
+    while _board(stage).leader is not None and time.monotonic() < until:
+        time.sleep(0.05)
     assert _board(stage).leader is None
 
 
@@ -133,21 +139,22 @@ def test_a_halted_channel_is_closed_by_hand_and_sends_again(stage: Stage, visit:
     stage.send()
     settings = load({"DATABASE_URL": stage.url})
     with stage.engine.begin() as connection:
-        open_circuit(connection, "sms", "provider_failing", clock.now())
-    channels = channels_of(settings, stage.engine)
+        open_circuit(connection, "console", "provider_failing", clock.now())
+    made = carriers_of(settings, stage.engine)
+    channels, ways = made.channels, made.ways
     with Worker(stage.engine) as worker:
-        assert deliver_batch(stage.engine, channels, Phones(), worker.id).claimed == 0
+        assert deliver_batch(stage.engine, channels, Phones(), worker.id, ways=ways).claimed == 0
         assert "服务商接连出错" in _page(visit)
         client = visit("district_admin")
-        assert client.post("/admin/running/circuits/sms/close").status_code == 303
+        assert client.post("/admin/running/circuits/console/close").status_code == 303
         assert _board(stage).circuits == ()
-        assert deliver_batch(stage.engine, channels, Phones(), worker.id).claimed == 3
+        assert deliver_batch(stage.engine, channels, Phones(), worker.id, ways=ways).claimed == 3
     with Session(stage.engine) as session:
         (line,) = session.scalars(
             select(AuditEntry).where(AuditEntry.table_name == "delivery_circuit")
         )
         assert line.actor_id == stage.world.people["district_admin"]
-    again = client.post("/admin/running/circuits/sms/close", follow_redirects=True)
+    again = client.post("/admin/running/circuits/console/close", follow_redirects=True)
     assert "没有停用" in again.get_data(as_text=True)
 
 
@@ -223,7 +230,7 @@ def test_a_job_that_a_living_worker_carries_out_is_not_taken_from_it(
 def test_only_the_district_office_sees_the_board(stage: Stage, visit: Visit, role: str) -> None:
     client = visit(role)
     assert client.get("/admin/running").status_code == 403
-    assert client.post("/admin/running/circuits/sms/close").status_code == 403
+    assert client.post("/admin/running/circuits/console/close").status_code == 403
     assert client.post("/admin/running/jobs/1/retry").status_code == 403
 
 
@@ -231,3 +238,75 @@ def test_nobody_is_named_on_the_board(stage: Stage, visit: Visit) -> None:
     stage.send()
     page = _page(visit)
     assert not re.search(r"1380013\d{4}|138\*{4}|王敏|赵兰", page)
+
+
+# -- who carries texts -----------------------------------------------------------------------------
+
+TWO = ("twilio_sms", "aliyun_sms")
+
+
+def _attempts(stage: Stage, channel: str, state: str, count: int, *, fault: bool = False) -> None:
+    with stage.engine.begin() as connection:
+        connection.execute(
+            text(
+                "insert into delivery_attempt (id, message_id, worker_id, channel, state,"
+                " provider_fault, intent_at, next_check_at) select gen_random_uuid(),"
+                " (select min(id) from outbox_message), 1, :channel, :state, :fault,"
+                " cast(:at as timestamptz), now() from generate_series(1, :n)"
+            ),
+            {"channel": channel, "state": state, "fault": fault, "at": clock.now(), "n": count},
+        )
+
+
+def test_the_board_says_who_carries_texts_and_why(stage: Stage) -> None:
+    stage.send()
+    _attempts(stage, "twilio_sms", "refused", 3, fault=True)
+    _attempts(stage, "twilio_sms", "refused", 2)
+    _attempts(stage, "aliyun_sms", "accepted", 4)
+    _attempts(stage, "aliyun_sms", "unknown", 1)
+
+    def lines() -> list[tuple[object, ...]]:
+        with Session(stage.engine) as session:
+            board = board_of(session, stage.actor("district_admin"), clock.now(), TWO)
+        return [
+            (c.channel, c.in_use, bool(c.halted), c.taken, c.faults, c.refused, c.unknown)
+            for c in board.carriers
+        ]
+
+    assert lines() == [
+        ("twilio_sms", True, False, 0, 3, 2, 0),
+        ("aliyun_sms", False, False, 4, 0, 0, 1),
+    ]
+    with stage.engine.begin() as connection:
+        open_circuit(connection, "twilio_sms", "twilio_20003", clock.now())
+    assert [line[1:3] for line in lines()] == [(False, True), (True, False)]
+    with stage.engine.begin() as connection:
+        open_circuit(connection, "aliyun_sms", "aliyun_isv.AMOUNT_NOT_ENOUGH", clock.now())
+    assert [line[1] for line in lines()] == [False, False]
+
+
+@pytest.mark.parametrize(
+    ("halted", "zh", "en"),
+    [
+        (0, "Twilio 短信拒绝了", "had refused them"),
+        (1, "现在由阿里云短信发送", "refuses our account or its secret"),
+        (2, "短信在排队，不会丢失", "texts wait, none is lost"),
+    ],
+)
+def test_the_page_says_it_in_words(
+    stage: Stage, visit: Visit, halted: int, zh: str, en: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.send()
+    _attempts(stage, "aliyun_sms", "accepted", 4)
+    client = visit("district_admin")
+    config = client.application.config
+    two = replace(config["SETTINGS"], sms_channel="twilio", sms_fallback="aliyun")
+    monkeypatch.setitem(config, "SETTINGS", two)
+    reasons = (("twilio_sms", "twilio_20003"), ("aliyun_sms", "provider_failing"))
+    with stage.engine.begin() as connection:
+        for name, reason in reasons[:halted]:
+            open_circuit(connection, name, reason, clock.now())
+    for lang, words in (("zh", zh), ("en", en)):
+        page = client.get(f"/admin/running?lang={lang}").get_data(as_text=True)
+        assert words in page
+        assert "twilio_20003" not in page

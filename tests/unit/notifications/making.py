@@ -101,6 +101,7 @@ class Provider:
     """A provider in memory: counts what it was asked to send, and keeps what it took."""
 
     name: str = "provider"
+    kinds: frozenset[str] = frozenset({"sms"})
     answer: Callable[[Attempt], Answer] | None = None
     finding: Finding | None = None
     calls: list[Attempt] = field(default_factory=list)

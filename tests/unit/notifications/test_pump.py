@@ -109,7 +109,7 @@ def test_while_the_first_provider_is_halted_the_second_sends(engine: Engine, mak
     put(engine, *(make_outgoing(n) for n in range(100)))
     first = Provider(answer=lambda _: Refused("20003", "twilio_20003", False, halt=True))
     second = Provider()
-    carrier = make({"sms": first, "sms_second": second}, fallbacks={"sms": "sms_second"})
+    carrier = make({"sms": first, "sms_second": second}, ways={"sms": ("sms", "sms_second")})
     carrier.run()
     with engine.begin() as connection:
         connection.execute(text("update outbox_message set next_at = now()"))
@@ -125,7 +125,7 @@ def test_while_the_first_provider_is_halted_the_second_sends(engine: Engine, mak
 def test_doubt_never_goes_to_the_second_provider(engine: Engine, make: Make) -> None:
     put(engine, *(make_outgoing(n) for n in range(100)))
     first, second = Provider(answer=lambda _: Doubt("ReadTimeout")), Provider()
-    carrier = make({"sms": first, "sms_second": second}, fallbacks={"sms": "sms_second"})
+    carrier = make({"sms": first, "sms_second": second}, ways={"sms": ("sms", "sms_second")})
     carrier.run()
     with engine.begin() as connection:
         connection.execute(text("update outbox_message set next_at = now()"))
