@@ -27,6 +27,15 @@ from notifications.reminders import Rewritten
 Remind = Callable[[UnitOfWork, int, datetime], None]
 
 SESSION = "session"
+# which texts an audience gets
+TEXTS = {
+    "everybody": ("session_reminder", "session_reminder_staff"),
+    "families": ("session_reminder",),
+    "staff": ("session_reminder_staff",),
+    "silent": ("consent_reminder",),
+    "pickup": ("session_return",),
+    "unmarked": ("session_roll",),
+}
 
 _zone = ZoneInfo("Asia/Shanghai")
 _answers: dict[str, Remind] = {}
@@ -123,6 +132,17 @@ def send_due(uow: UnitOfWork, limit: int = 100) -> int:
     return len(due)
 
 
+def next_of(session: Session, session_id: int) -> datetime | None:
+    """When the next reminder of a session is due."""
+    return session.scalar(
+        select(func.min(Reminder.due_at)).where(
+            Reminder.subject_type == SESSION,
+            Reminder.subject_id == session_id,
+            Reminder.state == "pending",
+        )
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Upcoming:
     """A reminder that is planned."""
@@ -131,7 +151,13 @@ class Upcoming:
     activity: Activity
     rule: Rule
     due_at: datetime
-    useful_until: datetime
+
+    @property
+    def valid_until(self) -> datetime | None:
+        """Until when its texts may leave, as far as that is known before they are written."""
+        if self.rule.audience == "pickup":
+            return self.session.return_at
+        return None if self.rule.audience in ("silent", "unmarked") else self.session.starts_at
 
 
 def upcoming(session: Session, place: Place, now: datetime, limit: int = 10) -> list[Upcoming]:
@@ -168,7 +194,6 @@ def upcoming(session: Session, place: Place, now: datetime, limit: int = 10) -> 
             once.c.spec,
             once.c.audience,
             Reminder.due_at,
-            Reminder.useful_until,
         )
         .select_from(once)
         .join(
@@ -186,6 +211,6 @@ def upcoming(session: Session, place: Place, now: datetime, limit: int = 10) -> 
         .limit(limit)
     )
     return [
-        Upcoming(held, activity, Rule(anchor, spec, audience), due, until)
-        for held, activity, anchor, spec, audience, due, until in rows
+        Upcoming(held, activity, Rule(anchor, spec, audience), due)
+        for held, activity, anchor, spec, audience, due in rows
     ]

@@ -240,6 +240,19 @@ class InForce:
     own: bool
 
 
+def name_of(session: Session, place: Place) -> Text:
+    """What a place is called; NotFound if there is none."""
+    if place.scope == "activity":
+        activity = session.get(Activity, place.id)
+        if activity is None:
+            raise NotFound()
+        return Text(activity.title_zh, activity.title_en)
+    body = session.get(Organisation, place.id)
+    if body is None or body.kind != place.scope or not body.active:
+        raise NotFound()
+    return Text(body.name_zh, body.name_en)
+
+
 def set_of(session: Session, place: Place) -> ReminderSet | None:
     """A place's own set."""
     condition = {
@@ -347,16 +360,17 @@ def _lower(words: str) -> str:
     return words[:1].lower() + words[1:]
 
 
-def _authorize(uow: UnitOfWork, place: Place) -> None:
+def permission(place: Place) -> tuple[Action, Scope | None]:
+    """What the policy is asked before a place's rules are shown or changed."""
     if place.scope == "activity":
-        uow.authorize(Action.ACTIVITY_PLAN)
-        if uow.session.get(Activity, place.id) is None:
-            raise NotFound()
-        return
-    uow.authorize(Action.REMINDER_SET, Scope(school=place.id))
-    body = uow.session.get(Organisation, place.id)
-    if body is None or body.kind != place.scope or not body.active:
-        raise NotFound()
+        return Action.ACTIVITY_PLAN, None
+    return Action.REMINDER_SET, Scope(school=place.id)
+
+
+def _authorize(uow: UnitOfWork, place: Place) -> None:
+    action, thing = permission(place)
+    uow.authorize(action, thing)
+    name_of(uow.session, place)
 
 
 def _replace(uow: UnitOfWork, place: Place, rules: Sequence[Rule]) -> None:
