@@ -134,12 +134,12 @@ _DAYS = {
     "end": Text("返校当天", "On the day of the return"),
 }
 AUDIENCES: Mapping[str, Text] = {
-    "everybody": Text("参加的家庭、班主任和志愿者", "families, class teachers and helpers who go"),
-    "families": Text("参加的家庭", "families whose children go"),
-    "staff": Text("班主任和志愿者", "class teachers and helpers"),
-    "silent": Text("还没答复的家庭", "families who have not answered"),
-    "pickup": Text("参加的家庭（准备接孩子）", "families whose children go, to pick them up"),
-    "unmarked": Text("还没点完名的班主任", "class teachers whose roll is not complete"),
+    "everybody": Text("参加的家庭、班主任和志愿者", "Families, class teachers and helpers who go"),
+    "families": Text("参加的家庭", "Families whose children go"),
+    "staff": Text("班主任和志愿者", "Class teachers and helpers"),
+    "silent": Text("还没答复的家庭", "Families who have not answered"),
+    "pickup": Text("参加的家庭（准备接孩子）", "Families whose children go, to pick them up"),
+    "unmarked": Text("还没点完名的班主任", "Class teachers whose roll is not complete"),
 }
 
 
@@ -310,7 +310,7 @@ def add_rule(uow: UnitOfWork, place: Place, rule: Rule) -> None:
                 f"已经有“{when_words(same).zh}”的提醒（{AUDIENCES[same.audience].zh}）。"
                 "要换人，请先删除它。",
                 f"There is a reminder {_lower(when_words(same).en)} already, to "
-                f"{AUDIENCES[same.audience].en}. Remove it first to remind others.",
+                f"{_lower(AUDIENCES[same.audience].en)}. Remove it first to remind others.",
             ),
             code="same_time",
         )
