@@ -18,24 +18,34 @@ from zoneinfo import ZoneInfo
 
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Engine,
+    String,
+    column,
+    create_engine,
+    literal,
+    select,
+    text,
+    values,
+)
 from sqlalchemy.orm import Session
 
 from benchmarks._server import Server, server
 from benchmarks._table import at_least, at_most, console, quick, rounds, show
 from notifications import reminders
-from notifications.reminders import Rule
 
 FEW, MANY = 10_000, 500_000 if quick() else 5_000_000
 JOBS = 1_000
 CALLS = 200
 ZONE = ZoneInfo("Asia/Shanghai")
-RULES = (Rule("three_days_before", "3d@18:00"), Rule("day_before", "1d@18:00"))
+RULES = {"start|3d@18:00": "3d@18:00", "start|1d@18:00": "1d@18:00"}
 AHEAD = datetime.now(UTC).replace(microsecond=0) + timedelta(days=30)
 
 INSERT = text(
     "insert into reminder (rule_key, rule_spec, zone, subject_type, subject_id, anchor_at, due_at,"
-    " useful_until) select 'day_before', '1d@18:00', 'Asia/Shanghai', 'session', n,"
+    " useful_until) select 'start|1d@18:00', '1d@18:00', 'Asia/Shanghai', 'session', n,"
     " cast(:ahead as timestamptz) + n * interval '1 second',"
     " cast(:ahead as timestamptz) + n * interval '1 second' - interval '1 day',"
     " cast(:ahead as timestamptz) + n * interval '1 second'"
@@ -135,16 +145,19 @@ def wake_ups(few: Engine, many: Engine, peer: Peer) -> None:
 def scheduling(made: Server, peer: Peer) -> None:
     """Reminders a second: by session as the product does it, by one statement, by `add_job`."""
     engine, turn = create_engine(made.database("scheduling")), [0]
+    rules = values(column("key", String), column("spec", String), name="rules").data(
+        list(RULES.items())
+    )
 
     def by_session(count: int) -> None:
         with Session(engine) as session, session.begin():
             for number in range(count // len(RULES)):
+                subject = literal(1_000_000 * turn[0] + number, BigInteger)
                 reminders.rewrite(
                     session,
-                    RULES,
+                    select(subject, rules.c.key, rules.c.spec, literal(AHEAD, DateTime(True))),
+                    select(subject),
                     subject_type="session",
-                    subject_id=1_000_000 * turn[0] + number,
-                    anchor_at=AHEAD,
                     zone=ZONE,
                 )
 

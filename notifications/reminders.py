@@ -1,6 +1,8 @@
 """Reminder rows: one per rule and subject, rewritten when the subject moves, taken when due.
 
-Must not know what a reminder says nor whom it reaches: that is decided when it is due.
+Must not know what a reminder says nor whom it reaches: that is decided when it is due. Which rules
+apply to which subject is said by the caller, as a select; when each is due is worked out here, in
+the one statement that writes the rows, so that a rule over thousands of subjects costs as one.
 """
 
 from __future__ import annotations
@@ -8,37 +10,48 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Engine,
+    Integer,
+    Interval,
+    Select,
+    String,
+    Time,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from notifications import clock
 from notifications.models import Reminder
 
-_SPEC = re.compile(
-    r"(?P<days>\d+)d@(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d)|(?P<minutes>[+-]\d+)m"
-)
+_SPEC = re.compile(r"\+?\d{1,3}d@([01]\d|2[0-3]):[0-5]\d|[+-]\d{1,6}m")
+USEFUL_FOR = timedelta(hours=12)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """When to remind, relative to an anchor.
+def refuse_unreadable(spec: str) -> None:
+    """Raise ValueError unless `spec` says when to remind, relative to an anchor.
 
-    `spec` is `3d@18:00` (three days before the anchor's local day, at 18:00 local time) or
-    `-90m` / `+30m` (minutes before or after the anchor). A reminder older than `useful_for`
-    past its due time, or (if before the anchor) past the anchor, is too late to be of use.
+    `3d@18:00`: three days before the anchor's local day, at 18:00 local time; `+1d@09:00`: the day
+    after it; `-90m` / `+30m`: minutes before or after the anchor. What begins with a plus comes
+    after the anchor, everything else before it: one that would fall on the other side is no reminder.
     """
-
-    key: str
-    spec: str
-    useful_for: timedelta = timedelta(hours=12)
-
-    def __post_init__(self) -> None:
-        if _SPEC.fullmatch(self.spec) is None:
-            raise ValueError(f"not a reminder rule: {self.spec}")
+    if _SPEC.fullmatch(spec) is None:
+        raise ValueError(f"not a reminder rule: {spec}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,65 +66,122 @@ class Due:
     due_at: datetime
 
 
-def due_at(anchor: datetime, rule: Rule, zone: ZoneInfo) -> datetime:
-    """Return the instant at which the rule reminds of the anchor."""
-    match = _SPEC.fullmatch(rule.spec)
-    if match is None:
-        raise ValueError(f"not a reminder rule: {rule.spec}")
-    if match["minutes"] is not None:
-        return anchor + timedelta(minutes=int(match["minutes"]))
-    day = anchor.astimezone(zone).date() - timedelta(days=int(match["days"]))
-    return datetime.combine(day, time(int(match["hour"]), int(match["minute"])), tzinfo=zone)
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What a rewrite changed: rows new, revived or corrected, and rows cancelled."""
+
+    written: int
+    cancelled: int
 
 
-def useful_until(anchor: datetime, rule: Rule, zone: ZoneInfo) -> datetime:
-    """Return the instant from which the reminder is too late to be of use."""
-    due = due_at(anchor, rule, zone)
-    latest = due + rule.useful_for
-    return min(latest, anchor) if due < anchor else latest
+def due_at(
+    anchor: ColumnElement[datetime], spec: ColumnElement[str], zone: ZoneInfo
+) -> ColumnElement[datetime]:
+    """The instant at which a rule reminds of its anchor, as an expression over both columns."""
+    number = cast(func.substring(spec, r"\d+"), Integer)
+    after = func.starts_with(spec, "+")
+    signed = case((after, number), else_=-number)
+    day = func.date_trunc("day", func.timezone(zone.key, anchor, type_=DateTime()))
+    clock_time = cast(func.split_part(spec, "@", 2), Time)
+    local = day + func.make_interval(0, 0, 0, signed, type_=Interval()) + cast(clock_time, Interval)
+    by_day = func.timezone(zone.key, local, type_=DateTime(timezone=True))
+    by_minute = anchor + func.make_interval(0, 0, 0, 0, 0, signed, type_=Interval())
+    return case((spec.contains("@"), by_day), else_=by_minute)
 
 
-def plan(
+def rewrite(
     session: Session,
-    rules: Sequence[Rule],
+    wanted: Select[int, str, str, datetime],
+    subjects: Select[int],
     *,
     subject_type: str,
-    subject_id: int,
-    anchor_at: datetime,
     zone: ZoneInfo,
     now: datetime | None = None,
-) -> int:
-    """Write the subject's reminders that still lie ahead; one already written stays as it is."""
+) -> Rewritten:
+    """Make the pending reminders of `subjects` exactly those of `wanted` that lie ahead.
+
+    `wanted` yields subject id, rule key, spec and anchor; an anchor that is null asks for nothing.
+    Called in the transaction that moves a subject or changes a rule. Rows that are no longer wanted
+    are cancelled, cancelled ones that are wanted again come back, and one that has fired stays fired
+    whatever is wanted. A reminder whose time has passed is not written: nobody is reminded at once.
+    """
     at = now or clock.now()
-    rows = [
-        {
-            "rule_key": rule.key,
-            "rule_spec": rule.spec,
-            "zone": zone.key,
-            "subject_type": subject_type,
-            "subject_id": subject_id,
-            "anchor_at": anchor_at,
-            "due_at": due_at(anchor_at, rule, zone),
-            "useful_until": useful_until(anchor_at, rule, zone),
-        }
-        for rule in rules
-        if due_at(anchor_at, rule, zone) > at
-    ]
-    if not rows:
-        return 0
-    statement = insert(Reminder).values(rows)
-    # a session moved away and back finds its cancelled rows again
-    revived = statement.on_conflict_do_update(
-        index_elements=["rule_key", "subject_type", "subject_id", "due_at"],
-        set_={
-            "state": "pending",
-            "anchor_at": statement.excluded.anchor_at,
-            "useful_until": statement.excluded.useful_until,
-            "settled_at": None,
-        },
-        where=Reminder.state == "cancelled",
+    columns = wanted.subquery("asked").c
+    subject, key, spec, anchor = columns[0], columns[1], columns[2], columns[3]
+    due = due_at(anchor, spec, zone)
+    after = func.starts_with(spec, "+")
+    timed = (
+        select(
+            key.label("rule_key"),
+            spec.label("rule_spec"),
+            subject.label("subject_id"),
+            anchor.label("anchor_at"),
+            due.label("due_at"),
+            case((after, due + USEFUL_FOR), else_=func.least(due + USEFUL_FOR, anchor)).label(
+                "useful_until"
+            ),
+        )
+        .where(anchor.is_not(None), or_(and_(after, due > anchor), and_(~after, due < anchor)))
+        .distinct()
+        .cte("timed")
     )
-    return len(session.execute(revived.returning(Reminder.id)).all())
+    cancelled = (
+        update(Reminder)
+        .where(
+            Reminder.subject_type == subject_type,
+            Reminder.subject_id.in_(subjects),
+            Reminder.state == "pending",
+            tuple_(Reminder.rule_key, Reminder.subject_id, Reminder.due_at).not_in(
+                select(timed.c.rule_key, timed.c.subject_id, timed.c.due_at)
+            ),
+        )
+        .values(state="cancelled", settled_at=at)
+        .returning(Reminder.id)
+        .cte("cancelled")
+    )
+    names = ("rule_key", "rule_spec", "subject_id", "anchor_at", "due_at", "useful_until")
+    fresh = insert(Reminder).from_select(
+        [*names, "subject_type", "zone"],
+        select(
+            *(timed.c[name] for name in names),
+            literal(subject_type, String),
+            literal(zone.key, String),
+        )
+        .where(timed.c.due_at > at)
+        .order_by(timed.c.subject_id, timed.c.rule_key),
+    )
+    new = fresh.excluded
+    written = (
+        # a session moved away and back finds its cancelled rows again
+        fresh.on_conflict_do_update(
+            index_elements=["rule_key", "subject_type", "subject_id", "due_at"],
+            set_={
+                "state": "pending",
+                "rule_spec": new.rule_spec,
+                "zone": new.zone,
+                "anchor_at": new.anchor_at,
+                "useful_until": new.useful_until,
+                "settled_at": None,
+            },
+            where=or_(
+                Reminder.state == "cancelled",
+                and_(
+                    Reminder.state == "pending",
+                    tuple_(Reminder.anchor_at, Reminder.useful_until)
+                    != tuple_(new.anchor_at, new.useful_until),
+                ),
+            ),
+        )
+        .returning(Reminder.id)
+        .cte("written")
+    )
+    counted = session.execute(
+        select(
+            select(func.count()).select_from(written).scalar_subquery(),
+            select(func.count()).select_from(cancelled).scalar_subquery(),
+        )
+    ).one()
+    return Rewritten(*counted)
 
 
 def drop(
@@ -129,30 +199,6 @@ def drop(
         .returning(Reminder.id)
     )
     return len(done.all())
-
-
-def rewrite(
-    session: Session,
-    rules: Sequence[Rule],
-    *,
-    subject_type: str,
-    subject_id: int,
-    anchor_at: datetime,
-    zone: ZoneInfo,
-    now: datetime | None = None,
-) -> int:
-    """Move the subject's reminders to a new anchor, in the transaction that moves the subject."""
-    at = now or clock.now()
-    drop(session, subject_type, subject_id, now=at)
-    return plan(
-        session,
-        rules,
-        subject_type=subject_type,
-        subject_id=subject_id,
-        anchor_at=anchor_at,
-        zone=zone,
-        now=at,
-    )
 
 
 _ANY_DUE = text("select exists (select from reminder where state = 'pending' and due_at <= :now)")

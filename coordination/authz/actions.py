@@ -30,6 +30,7 @@ class Action(StrEnum):
     PARTNER_MANAGE = "partner.manage"
     PERSON_READ = "person.read"
     QUIET_SET = "quiet.set"
+    REMINDER_SET = "reminder.set"
     RESOURCE_MANAGE = "resource.manage"
     RESOURCE_READ = "resource.read"
     ROLE_GRANT = "role.grant"

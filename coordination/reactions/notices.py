@@ -106,11 +106,13 @@ def tell(
     own_params: Mapping[int, Mapping[str, Text | str]] | None = None,
     not_before: datetime | None = None,
     valid_until: datetime | None = None,
+    once_as: str | None = None,
 ) -> int:
     """Write one message per phone; returns how many rows are new.
 
     `params` are shared by all, `own_params` add to them per person id. The same `key`, `subject` and
-    `version` never reaches one phone twice, however often a handler runs.
+    `version` never reaches one phone twice, however often a handler runs. Several keys that are told
+    `once_as` the same count as one: a phone gets only the first of them.
     """
     wanted = list(dict.fromkeys(person_ids))
     if not wanted:
@@ -149,7 +151,7 @@ def tell(
                 message_class=message_class,
                 subject_type=subject_type,
                 subject_id=subject_id,
-                dedupe_key=f"{key}:{subject_type}:{subject_id}:{version}:{household}",
+                dedupe_key=f"{once_as or key}:{subject_type}:{subject_id}:{version}:{household}",
                 not_before=not_before,
                 valid_until=valid_until,
             )

@@ -5,8 +5,10 @@ Guardians are told about their own children only; the base gets counts and needs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, or_, select
 
@@ -18,13 +20,16 @@ from coordination.domain.consents.services import Asked
 from coordination.domain.people import links
 from coordination.domain.people.models import ClassGroup, Membership, Organisation, Person
 from coordination.domain.people.recipients import Recipient, guardians_of_children
+from coordination.domain.practice import reminding
 from coordination.domain.practice import services as practice
 from coordination.domain.practice.events import (
     ChildWithdrawn,
     ClassEnrolled,
     PlaceGiven,
+    ReminderRulesChanged,
     SessionCancelled,
     SessionMoved,
+    SessionPublished,
 )
 from coordination.domain.practice.models import (
     Activity,
@@ -32,6 +37,7 @@ from coordination.domain.practice.models import (
     Enrolment,
     PracticeSession,
 )
+from coordination.domain.practice.reminding import Place
 from coordination.domain.practice.rules import reason_in_words
 from coordination.domain.volunteering import services as volunteering
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
@@ -91,8 +97,13 @@ def _own(
     return own
 
 
-def _teachers(uow: UnitOfWork, session_id: int) -> list[int]:
+def _teachers(
+    uow: UnitOfWork, session_id: int, class_ids: Collection[int] | None = None
+) -> list[int]:
+    """Class teachers of the classes that are signed up; of some of them only, if given."""
     classes = select(ClassEnrolment.class_id).where(ClassEnrolment.session_id == session_id)
+    if class_ids is not None:
+        classes = classes.where(ClassEnrolment.class_id.in_(class_ids))
     return list(
         uow.session.scalars(
             select(Membership.person_id)
@@ -211,6 +222,8 @@ def _write_to_guardians(
     version: str,
     request: ConsentRequest | None = None,
     message_class: MessageClass = "info",
+    once_as: str | None = None,
+    valid_until: datetime | None = None,
 ) -> set[int]:
     """Tell the guardians of these children; who was told, so that nobody is told twice."""
     recipients = concerned = guardians_of_children(uow.session, set(child_ids), uow.now.date())
@@ -240,7 +253,8 @@ def _write_to_guardians(
         message_class=message_class,
         codes=codes,
         own_params=_own(uow, recipients),
-        valid_until=held.starts_at,
+        valid_until=valid_until or held.starts_at,
+        once_as=once_as,
     )
     phones = {r.household_key for r in recipients}
     return {r.guardian_id for r in concerned if r.household_key in phones}
@@ -283,13 +297,18 @@ def consent_answered(uow: UnitOfWork, event: ConsentAnswered) -> None:
 # -- the life of a session ------------------------------------------------------------------------
 
 
+def published(uow: UnitOfWork, event: SessionPublished) -> None:
+    """Its reminders stand from the start. Teachers find it in their list; a text would be noise."""
+    reminders.plan(uow, event.session_id)
+
+
 def class_enrolled(uow: UnitOfWork, event: ClassEnrolled) -> None:
     """Consents are asked, reminders planned, calendars written, the base told the numbers."""
     held, activity = _session(uow, event.session_id)
     if event.enrolled:
         _ask(uow, held, activity, event.enrolled, announce=True)
     write_agenda(uow, held.id)
-    reminders.plan(uow, "session", held.id, held.starts_at)
+    reminders.plan(uow, held.id)  # the school may have rules of its own
     row = uow.session.scalars(
         select(ClassEnrolment).where(
             ClassEnrolment.session_id == held.id, ClassEnrolment.class_id == event.class_id
@@ -332,6 +351,7 @@ def place_given(uow: UnitOfWork, event: PlaceGiven) -> None:
         message_class="sign",
     )
     write_agenda(uow, held.id)
+    reminders.plan(uow, held.id)  # the question may be a new one, with another time to answer by
 
 
 def child_withdrawn(uow: UnitOfWork, event: ChildWithdrawn) -> None:
@@ -384,7 +404,7 @@ def moved(uow: UnitOfWork, event: SessionMoved) -> None:
     _invite(uow, held)
     for assignment in _assignments(uow, held.id):
         write_shift(uow, assignment)
-    reminders.plan(uow, "session", held.id, held.starts_at)
+    reminders.plan(uow, held.id)
 
 
 def _news_without_question(
@@ -451,7 +471,7 @@ def cancelled(uow: UnitOfWork, event: SessionCancelled) -> None:
     invitations.send(uow, "session", held.id, ())
     for shift in volunteering.cancel_shifts(uow, session_id=held.id):
         agenda.cancel(uow, subject_type="shift", subject_id=shift)
-    reminders.drop(uow, "session", held.id)
+    reminders.drop(uow, held.id)
     for row in uow.session.scalars(
         select(Enrolment).where(
             Enrolment.session_id == held.id, Enrolment.state.in_((*practice.GOING, "waiting"))
@@ -462,30 +482,227 @@ def cancelled(uow: UnitOfWork, event: SessionCancelled) -> None:
     consents.close(uow, subject_type="session", subject_id=held.id)
 
 
-def remind(uow: UnitOfWork, session_id: int, rule_key: str) -> None:
-    """A due reminder, re-checked now: only who still goes, only if it still takes place."""
-    held, activity = _session(uow, session_id)
-    if held.state not in ("open", "closed", "ready"):
-        return
-    children = practice.children_of(uow.session, session_id)
-    if not children:
-        return
-    version = f"{rule_key}-{held.starts_at.isoformat()}"
-    told = _write_to_guardians(uow, "session_reminder", held, activity, children, version=version)
-    count = uow.session.scalar(
-        select(func.count())
-        .select_from(Enrolment)
-        .where(Enrolment.session_id == session_id, Enrolment.state.in_(practice.GOING))
+# -- reminders ------------------------------------------------------------------------------------
+
+# one text per phone, session and minute, whatever it reminds of
+_REMINDER = "reminder"
+
+
+def rules_changed(uow: UnitOfWork, event: ReminderRulesChanged) -> None:
+    """What is still to be reminded of follows the new rules; what was reminded of stays."""
+    done = reminders.plan_all(uow, Place(event.scope, event.place_id))
+    uow.trail.line(
+        "change",
+        "reminder",
+        None,
+        None,
+        {
+            "scope": event.scope,
+            "place_id": event.place_id,
+            "written": done.written,
+            "cancelled": done.cancelled,
+        },
     )
+
+
+@dataclass(slots=True)
+class _Reach:
+    """Whom one kind of reminder means in a session: all classes, or those of some schools."""
+
+    everybody: bool = False
+    rest: bool = False  # the classes of schools without rules of their own, and the helpers
+    schools: set[int] = field(default_factory=set)
+
+    @property
+    def helpers(self) -> bool:
+        return self.everybody or self.rest
+
+    def classes(self, rows: Collection[ClassEnrolment], own: Collection[int]) -> list[int]:
+        """The classes meant, of those signed up; `own` are schools with rules of their own."""
+        return [
+            r.class_id
+            for r in rows
+            if self.everybody
+            or r.school_id in self.schools
+            or (self.rest and r.school_id not in own)
+        ]
+
+
+def remind(uow: UnitOfWork, session_id: int, due: datetime) -> None:
+    """What is due at this instant, re-checked now: only who still goes, only if it takes place."""
+    held, activity = _session(uow, session_id)
+    if held.state in ("planned", *reminding.OVER):
+        return
+    meant: dict[str, _Reach] = defaultdict(_Reach)
+    for call in reminders.calls(uow.session, session_id, due):
+        for audience in _PARTS.get(call.audience, (call.audience,)):
+            reach = meant[audience]
+            reach.everybody |= call.scope == "activity"
+            reach.rest |= call.scope == "district"
+            if call.school_id is not None:
+                reach.schools.add(call.school_id)
+    rows = uow.session.scalars(
+        select(ClassEnrolment).where(ClassEnrolment.session_id == session_id)
+    ).all()
+    own = reminding.schools_with_rules(uow.session, {r.school_id for r in rows})
+    told: set[int] = set()
+    # whoever is asked for an answer needs no other text in the same minute
+    for audience, write in _WRITE.items():
+        if audience in meant:
+            classes = meant[audience].classes(rows, own)
+            told |= write(
+                uow, _Now(held, activity, due, classes, meant[audience].helpers, frozenset(told))
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """A reminder that is due: for which classes, and who has been told something this minute."""
+
+    held: PracticeSession
+    activity: Activity
+    due: datetime
+    class_ids: Sequence[int]
+    helpers: bool
+    told: frozenset[int]
+
+    @property
+    def version(self) -> str:
+        """One text a minute; the rule's scope is not in it, so changing hands reminds nobody twice."""
+        return self.due.astimezone(UTC).isoformat()
+
+
+def _going(uow: UnitOfWork, now: _Now, states: Collection[str] = practice.GOING) -> list[int]:
+    """Children of the classes meant who are in these states."""
+    return list(
+        uow.session.scalars(
+            select(Enrolment.child_id)
+            .where(
+                Enrolment.session_id == now.held.id,
+                Enrolment.class_id.in_(now.class_ids),
+                Enrolment.state.in_(states),
+            )
+            .order_by(Enrolment.id)
+        )
+    )
+
+
+def _remind_silent(uow: UnitOfWork, now: _Now) -> set[int]:
+    """Families of whom no answer has come, with a code to answer by."""
+    request = consents.open_request(uow.session, "session", now.held.id)
+    if request is None or request.state != "open" or request.due_at <= uow.now:
+        return set()
+    children = _going(uow, now)
+    states = consents.state_for(uow.session, request.id, children)
+    return _write_to_guardians(
+        uow,
+        "consent_reminder",
+        now.held,
+        now.activity,
+        [c for c in children if states[c] == "no_answer"],
+        version=now.version,
+        request=request,
+        message_class="sign",
+        once_as=_REMINDER,
+        valid_until=request.due_at,
+    )
+
+
+def _remind_families(uow: UnitOfWork, now: _Now) -> set[int]:
+    """When, where, what to bring."""
+    return _write_to_guardians(
+        uow,
+        "session_reminder",
+        now.held,
+        now.activity,
+        _going(uow, now),
+        version=now.version,
+        once_as=_REMINDER,
+    )
+
+
+def _remind_staff(uow: UnitOfWork, now: _Now) -> set[int]:
+    """Class teachers and helpers, with the number of children; nobody if no child goes."""
+    count = len(practice.children_of(uow.session, now.held.id))
+    if not count:
+        return set()
+    staff = _teachers(uow, now.held.id, now.class_ids)
+    if now.helpers:
+        staff += _volunteers(uow, now.held.id)
     tell(
         uow,
         "session_reminder_staff",
-        [p for p in (*_teachers(uow, session_id), *_volunteers(uow, session_id)) if p not in told],
-        {**_params(held, activity), "people": str(count)},
-        subject=("session", session_id),
-        version=version,
-        valid_until=held.starts_at,
+        [p for p in staff if p not in now.told],
+        {**_params(now.held, now.activity), "people": str(count)},
+        subject=("session", now.held.id),
+        version=now.version,
+        valid_until=now.held.starts_at,
+        once_as=_REMINDER,
+    )
+    return set(staff)
+
+
+def _remind_pickup(uow: UnitOfWork, now: _Now) -> set[int]:
+    """Families of the children who are on their way back; whoever was absent is at home."""
+    return _write_to_guardians(
+        uow,
+        "session_return",
+        now.held,
+        now.activity,
+        _going(uow, now, practice.PLACED),
+        version=now.version,
+        once_as=_REMINDER,
+        valid_until=now.held.return_at,
     )
 
 
-reminders.answers_for("session", remind)
+def _remind_roll(uow: UnitOfWork, now: _Now) -> set[int]:
+    """Class teachers some of whose children nobody has marked."""
+    unmarked = uow.session.execute(
+        select(ClassGroup, func.count())
+        .join(Enrolment, Enrolment.class_id == ClassGroup.id)
+        .where(
+            Enrolment.session_id == now.held.id,
+            Enrolment.class_id.in_(now.class_ids),
+            Enrolment.state.in_(practice.GOING),
+        )
+        .group_by(ClassGroup.id)
+        .order_by(ClassGroup.id)
+    )
+    rolls: dict[int, list[tuple[ClassGroup, int]]] = defaultdict(list)
+    for group, count in unmarked:
+        for teacher in _teachers(uow, now.held.id, [group.id]):
+            rolls[teacher].append((group, count))
+    tell(
+        uow,
+        "session_roll",
+        rolls,
+        _params(now.held, now.activity),
+        subject=("session", now.held.id),
+        version=now.version,
+        own_params={
+            teacher: {
+                "class": Text(
+                    "、".join(g.name_zh for g, _ in open_), ", ".join(g.name_en for g, _ in open_)
+                ),
+                "people": str(sum(count for _, count in open_)),
+            }
+            for teacher, open_ in rolls.items()
+        },
+        once_as=_REMINDER,
+        valid_until=now.due + timedelta(days=1),
+    )
+    return set(rolls)
+
+
+# an audience that is two; and who writes to each, the first of them first
+_PARTS = {"everybody": ("families", "staff")}
+_WRITE: Mapping[str, Callable[[UnitOfWork, _Now], set[int]]] = {
+    "silent": _remind_silent,
+    "families": _remind_families,
+    "pickup": _remind_pickup,
+    "unmarked": _remind_roll,
+    "staff": _remind_staff,
+}
+
+reminders.answers_for(reminders.SESSION, remind)

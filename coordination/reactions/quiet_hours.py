@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
@@ -16,6 +16,17 @@ from notifications.quiet import QuietHours, earliest
 _HORIZON = timedelta(days=32)
 # a sign-in code is wanted now; an urgent notice has named its reason
 AT_ONCE = frozenset({"otp", "urgent"})
+
+
+def quiet_at(session: Session, at: time) -> time | None:
+    """Until when a text of this time of day waits on a school day; None if it does not."""
+    policy = policy_of(session)
+    if policy is None:
+        return None
+    hours = QuietHours(policy.quiet_from, policy.quiet_until, ZoneInfo("UTC"))
+    any_day = datetime.combine(date(2000, 1, 3), at, tzinfo=hours.zone)
+    until = earliest(hours, any_day)
+    return until.time() if until > any_day else None
 
 
 def waits_until(session: Session, now: datetime, zone: ZoneInfo) -> datetime | None:

@@ -45,6 +45,7 @@ from coordination.domain.practice.events import (
     ChildWithdrawn,
     ClassEnrolled,
     PlaceGiven,
+    ReminderRulesChanged,
     SessionCancelled,
     SessionMoved,
     SessionPublished,
@@ -80,10 +81,12 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     NoticeStopped: (on_communication.stop,),
     NoticeStretchDue: (on_communication.write,),
     PlaceGiven: (on_practice.place_given,),
+    ReminderRulesChanged: (on_practice.rules_changed,),
     RosterApplied: (on_people.roster_applied,),
     SchoolYearChanged: (on_calendars.school_year_changed,),
     SessionCancelled: (on_practice.cancelled,),
     SessionMoved: (on_practice.moved,),
+    SessionPublished: (on_practice.published,),
     ShiftLeft: (on_volunteering.left,),
     ShiftReleased: (on_volunteering.released,),
     ShiftTaken: (on_volunteering.taken,),
@@ -92,7 +95,6 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
 
 SILENT: dict[type[Event], str] = {
     AttendanceTaken: "the roll is on the session's page; absent children are called, not texted",
-    SessionPublished: "teachers find it in their list; a text per session would be noise",
     BusySourceAdded: "the owner did it; the audit line is enough",
     BusySourceRead: "the free times follow by themselves",
     BusySourceRemoved: "the owner did it; the audit line is enough",

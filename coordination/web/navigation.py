@@ -42,6 +42,10 @@ def is_open(endpoint: str) -> bool:
 
 def staff_navigation() -> list[tuple[Entry, bool]]:
     """Entries open to the actor, each with whether it is where we are."""
-    # subscribing and looking are one place to people
-    here = "feeds" if request.blueprint == "calendars" else request.blueprint
+    # subscribing and looking are one place to people; rules stand where one has come from
+    here = {"calendars": "feeds", "reminders": "practice"}.get(
+        request.blueprint or "", request.blueprint
+    )
+    if request.path.startswith("/admin/"):
+        here = "admin"
     return [(e, e.endpoint.partition(".")[0] == here) for e in STAFF if is_open(e.endpoint)]

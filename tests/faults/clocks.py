@@ -104,7 +104,7 @@ def run_clocks(url: str, seed: int, seconds: float, *, without_lock: bool = Fals
             process.wait()
 
 
-def _handle(uow: UnitOfWork, subject_id: int, _rule: str) -> None:
+def _handle(uow: UnitOfWork, subject_id: int, _due: datetime) -> None:
     outbox.enqueue(
         uow.session,
         [

@@ -83,6 +83,13 @@ WHO = (
     ("practice.enrol", "wanghao"),
     ("practice.attendance", "lijing"),
     ("practice.", "coordinator"),
+    ("reminders.district", "admin"),
+    ("reminders.remove_of_district", "admin"),
+    ("reminders.inherit_of_district", "admin"),
+    ("reminders.school", "liufang"),
+    ("reminders.remove_of_school", "liufang"),
+    ("reminders.inherit_of_school", "liufang"),
+    ("reminders.", "coordinator"),
     ("volunteering.", "parent"),
 )
 TABLES = {
@@ -96,6 +103,7 @@ TABLES = {
     "batch_id": "select max(id) from roster_batch",
     "source_id": "select min(id) from busy_source",
     "org_id": "select min(id) from organisation where kind = 'school'",
+    "school_id": "select min(id) from organisation where code = 'GMSY'",
     "token_id": "select min(id) from feed_token",
     "membership_id": "select max(m.id) from membership m join organisation o on o.id = m.org_id"
     " where o.code = 'GMSY'",
@@ -151,6 +159,9 @@ BODIES: dict[str, dict[str, str]] = {
     "bookings.publish": {"state": "published"},
     "communication.confirm_mine": {"answer": "read"},
     "communication.confirm_by_code": {"answer": "confirm"},
+    "reminders.remove_of_activity": {"rule": "start|3d@18:00"},
+    "reminders.remove_of_district": {"rule": "start|3d@18:00"},
+    "reminders.remove_of_school": {"rule": "start|3d@18:00"},
     "feeds.subscribe": {"scope": "class", "scope_id": "1", "name": "三班"},
     "practice.cancel": {"code": "weather"},
     "home.index": {"code": "7K3QX-9MD2F"},

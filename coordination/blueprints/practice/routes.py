@@ -29,6 +29,7 @@ from coordination.domain.volunteering.queries import shifts_of_session
 from coordination.ground import clock
 from coordination.ground.errors import CoordinationError, Invalid
 from coordination.ground.text import Text, mask_name
+from coordination.reactions import reminders
 from coordination.web import when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
@@ -80,10 +81,12 @@ def index() -> ResponseReturnValue:
     with reading() as held:
         lines = queries.sessions_ahead(held, actor, clock.now(), base_ids=base_ids)
         offered = queries.activities(held, actor) if allowed(actor, Action.ACTIVITY_PLAN) else []
+        own_schools = queries.schools_administered(held, actor)
     return render_template(
         "practice/index.html",
         lines=lines,
         offered=offered,
+        own_schools=own_schools,
         states=STATES,
         types=TYPES,
         may_plan=allowed(actor, Action.ACTIVITY_PLAN),
@@ -177,6 +180,7 @@ def show(session_id: int) -> ResponseReturnValue:
         children = queries.children_in(held, actor, session_id)
         shifts = shifts_of_session(held, session_id)
         enrollable = queries.classes_to_enrol(held, actor)
+        next_reminder = reminders.next_of(held, session_id)
     taken = {c.group.id for c in everybody}
     school_side = actor.roles & {Role.DISTRICT_ADMIN, Role.COORDINATOR} or children
     return render_template(
@@ -195,6 +199,7 @@ def show(session_id: int) -> ResponseReturnValue:
         may_plan=allowed(actor, Action.ACTIVITY_PLAN),
         may_enrol=any(g.id not in taken for g in enrollable) and line.session.state == "open",
         sees_helpers=bool(school_side),
+        next_reminder=next_reminder,
     )
 
 

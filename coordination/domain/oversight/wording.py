@@ -35,6 +35,8 @@ _ZH = {
     "person": "人员",
     "practice_session": "场次",
     "procrastinate_jobs": "后台任务",
+    "reminder_rule": "提醒规则",
+    "reminder_set": "提醒规则组",
     "resource": "资源",
     "roster_batch": "导入批次",
     "shift_assignment": "志愿者排班",

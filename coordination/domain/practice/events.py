@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from coordination.ground.events import Event
 
@@ -53,6 +54,14 @@ class SessionCancelled(Event):
     """It will not take place."""
 
     session_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReminderRulesChanged(Event):
+    """A place (`district`, `school` or `activity`, with its id) has other rules of reminders."""
+
+    scope: Literal["district", "school", "activity"]
+    place_id: int
 
 
 @dataclass(frozen=True, slots=True)

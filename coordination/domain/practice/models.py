@@ -139,7 +139,77 @@ class Attendance(Row, Base):
     )
 
 
+class ReminderSet(Row, Base):
+    """提醒规则组: the reminders of the district, of a school's classes, or of one activity (B124).
+
+    The narrower set replaces the wider one, also when it is empty; without any, the product's own
+    rules hold.
+    """
+
+    __tablename__ = "reminder_set"
+    scope: Mapped[str]
+    org_id: Mapped[int | None] = mapped_column(ForeignKey("organisation.id"))
+    activity_id: Mapped[int | None] = mapped_column(ForeignKey("activity.id"))
+
+    __scope__ = {"school": "org_id"}
+    __table_args__ = (
+        CheckConstraint(
+            "case scope when 'activity' then activity_id is not null and org_id is null"
+            " when 'school' then org_id is not null and activity_id is null"
+            " when 'district' then org_id is not null and activity_id is null else false end",
+            name="scope",
+        ),
+        Index(
+            "uq_reminder_set_district",
+            "scope",
+            unique=True,
+            postgresql_where=text("scope = 'district'"),
+        ),
+        Index(
+            "uq_reminder_set_school",
+            "org_id",
+            unique=True,
+            postgresql_where=text("scope = 'school'"),
+        ),
+        Index("uq_reminder_set_activity", "activity_id", unique=True),
+    )
+
+
+class ReminderRule(Row, Base):
+    """提醒规则: when, relative to which time of a session, and whom to remind."""
+
+    __tablename__ = "reminder_rule"
+    set_id: Mapped[int] = mapped_column(ForeignKey("reminder_set.id", ondelete="CASCADE"))
+    anchor: Mapped[str]
+    spec: Mapped[str]
+    audience: Mapped[str]
+
+    __table_args__ = (
+        Index("uq_reminder_rule_when", "set_id", "anchor", "spec", unique=True),
+        CheckConstraint(
+            "case anchor when 'start' then audience in ('everybody','families','staff')"
+            " when 'signup_close' then audience = 'silent'"
+            " when 'answer_due' then audience = 'silent'"
+            " when 'end' then audience = case when starts_with(spec, '+') then 'unmarked'"
+            " else 'pickup' end else false end",
+            name="fit",
+        ),
+        CheckConstraint(
+            r"spec ~ '^(\d{1,2}d@([01]\d|2[0-3]):[0-5]\d|-\d{1,5}m)$' or (anchor = 'end'"
+            r" and spec ~ '^\+(\d{1,2}d@([01]\d|2[0-3]):[0-5]\d|\d{1,5}m)$')",
+            name="spec",
+        ),
+    )
+
+
 explain("ck_practice_session_capacity", Full)
+explain(
+    "uq_reminder_rule_when",
+    lambda: Conflict(
+        Text("已经有一条同一时间的提醒。", "There is a reminder at that time already."),
+        code="same_time",
+    ),
+)
 explain(
     "ex_enrolment_one_place_at_a_time",
     lambda: Conflict(

@@ -154,6 +154,21 @@ def activities(session: Session, actor: Actor) -> list[tuple[Activity, Organisat
     return [(a, b, counts.get(a.id, 0)) for a, b in rows]
 
 
+def schools_administered(session: Session, actor: Actor) -> list[Organisation]:
+    """The schools for whose classes the actor may set rules."""
+    return list(
+        session.scalars(
+            select(Organisation)
+            .where(
+                Organisation.id.in_(actor.orgs(Role.SCHOOL_ADMIN)),
+                Organisation.kind == "school",
+                Organisation.active.is_(True),
+            )
+            .order_by(Organisation.id)
+        )
+    )
+
+
 def session_of(session: Session, actor: Actor, session_id: int) -> SessionLine:
     """One session."""
     row = session.execute(

@@ -1,0 +1,1 @@
+"""Rules of reminders: one page for the district, for a school, and for an activity."""
