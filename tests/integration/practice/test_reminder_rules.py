@@ -292,7 +292,7 @@ def test_who_changed_what_is_in_the_trail(stage: Outing, going: int) -> None:
     add(stage, "activity", TWO_HOURS)
     remove(stage, "activity", "start|3d@18:00")
     lines = stage.sql(
-        "select actor_id, action, table_name, coalesce(after, before)->>'spec',"
+        "select actor_id, action, table_name, coalesce(after->>'spec', before->>'spec'),"
         " after->>'written', after->>'cancelled' from audit_entry"
         " where table_name like 'reminder%'"
     )
