@@ -16,7 +16,7 @@ from coordination.blueprints import blueprints
 from coordination.domain.people.roster import batches
 from coordination.ground import crypto
 from coordination.reactions import carriers, notices, reminders
-from coordination.settings import Settings
+from coordination.settings import WEB_THREADS, Settings
 from coordination.web import errors, guards, headers, i18n, navigation, paging, urls
 from coordination.web.db import db
 from coordination.web.feed_door import FeedDoor, engine_for_polls
@@ -38,7 +38,7 @@ def create_app(settings: Settings) -> Flask:
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS={
             "pool_pre_ping": True,
-            "pool_size": 8,
+            "pool_size": WEB_THREADS,
             "max_overflow": 8,
             # an error that is logged would show phones and texts
             "hide_parameters": True,

@@ -21,6 +21,9 @@ _DEV_FIELD = "development-only-field-key"
 _MODES = ("development", "production")
 PROVIDERS = ("console", "twilio", "aliyun")
 _MIN_KEY = 32
+# threads of one web process, and connections that it keeps for them: a connection over the pool's size
+# is opened and closed for every poll of a calendar, which costs more than the poll
+WEB_THREADS = 4
 
 
 class BadSettings(ValueError):

@@ -29,7 +29,7 @@ from coordination.domain.people.models import Organisation
 from coordination.embedded import EmbeddedDatabaseError, EmbeddedPostgres
 from coordination.ground import clock
 from coordination.ground.text import Text
-from coordination.settings import Settings
+from coordination.settings import WEB_THREADS, Settings
 from coordination.worker import configure
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,9 +86,8 @@ def web_command(settings: Settings) -> list[str]:
         str(settings.port),
         "--workers",
         "1" if not settings.production else "2",
-        # more than four only wait for each other: 1,029 large feeds a second with eight, 2,385 with four
         "--blocking-threads",
-        "4",
+        str(WEB_THREADS),
         "--backpressure",
         "64",
         "--no-ws",

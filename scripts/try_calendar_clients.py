@@ -62,7 +62,7 @@ FAMILY = {"Authorization": "Basic " + base64.b64encode(b"family:any").decode()}
 class District:
     """The demo district as it is served, and the two changes."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, enrolled: bool = True) -> None:
         self.engine: Engine = create_engine(url)
         with Session(self.engine) as session, session.begin():
             load_demo(session, clock.now())
@@ -82,15 +82,15 @@ class District:
             ).first()
             self.mother = actor_of(session, mother or 0, clock.today(ZONE))
         (class_id,) = self.teacher.class_ids
-        for session_id in self.sessions:
-            with self._acting(self.teacher) as uow:
+        for session_id in self.sessions if enrolled else ():
+            with self.acting(self.teacher) as uow:
                 practice.enrol_class(
                     uow, session_id=session_id, class_id=class_id, adults=2, needs=""
                 )
 
     def subscribe(self) -> str:
         """A secret for the mother's feed."""
-        with self._acting(self.mother) as uow:
+        with self.acting(self.mother) as uow:
             _, secret = feeds.open_feed(
                 uow, scope="family", scope_id=None, name="family", language="zh"
             )
@@ -103,7 +103,7 @@ class District:
             with Session(self.engine) as session:
                 held = session.get_one(PracticeSession, self.sessions[0])
                 times = held.starts_at + hour, held.ends_at + hour, held.return_at + hour
-            with self._acting(self.coordinator) as uow:
+            with self.acting(self.coordinator) as uow:
                 practice.move_session(
                     uow,
                     session_id=self.sessions[0],
@@ -112,11 +112,12 @@ class District:
                     return_at=times[2],
                 )
         elif step == "cancelled":
-            with self._acting(self.coordinator) as uow:
+            with self.acting(self.coordinator) as uow:
                 practice.cancel_session(uow, session_id=self.sessions[1], reason="橙色大风预警")
 
     @contextmanager
-    def _acting(self, actor: Actor) -> Iterator[UnitOfWork]:
+    def acting(self, actor: Actor) -> Iterator[UnitOfWork]:
+        """A use case of this actor."""
         with Session(self.engine) as session, begin(session, actor) as uow:
             yield uow
 

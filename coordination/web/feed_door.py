@@ -20,7 +20,6 @@ from sqlalchemy.exc import (
     DBAPIError,
     InterfaceError,
     OperationalError,
-    SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -34,6 +33,8 @@ from coordination.domain.agenda.polling import Feed
 from coordination.ground import clock, throttle
 from coordination.ground.errors import NotFound
 from coordination.ground.text import Text
+from coordination.settings import WEB_THREADS
+from coordination.web.feed_notes import FetchNotes
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -86,6 +87,7 @@ class FeedDoor:
     def __init__(self, app: WSGIApplication, engine: Engine, zone: ZoneInfo) -> None:
         self._app, self._engine, self._zone = app, engine, zone
         self._shelf = Shelf(SHELF_BYTES)
+        self.notes = FetchNotes(engine)
 
     def serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The WSGI application."""
@@ -135,8 +137,8 @@ class FeedDoor:
             except NotFound:
                 return _missed(held, poll, now)
             answer = self._found(held, poll, found)
-            _note(held, found, poll.client, now)
-            return answer
+        self.notes.add(found, _PRINTABLE.sub("", poll.client)[:120], now)
+        return answer
 
     def _found(self, held: Connection, poll: Poll, found: Feed) -> Answer:
         tag = ics.etag(found.version, [found.language, found.options.as_words()])
@@ -169,11 +171,15 @@ class FeedDoor:
 
 
 def engine_for_polls(url: str) -> Engine:
-    """A small pool of its own: no transaction and no extra question to the server per poll."""
+    """A small pool of its own: no transaction and no extra question to the server per poll.
+
+    As many as the server has threads: what is over the pool's size is opened and closed at every
+    poll, and that costs more than the poll.
+    """
     return create_engine(
         url,
         isolation_level="AUTOCOMMIT",
-        pool_size=4,
+        pool_size=WEB_THREADS,
         max_overflow=8,
         pool_timeout=5,
         pool_reset_on_return=None,
@@ -198,11 +204,3 @@ def _missed(held: Connection, poll: Poll, now: datetime) -> Answer:
     if not admitted:
         return Answer("429 TOO MANY REQUESTS", (("Retry-After", BACK_LATER),))
     return Answer("404 NOT FOUND", (("Content-Type", "text/plain"),))
-
-
-def _note(held: Connection, found: Feed, client: str, now: datetime) -> None:
-    try:
-        polling.note_fetch(held, found, _PRINTABLE.sub("", client)[:120], now)
-    except SQLAlchemyError as error:
-        # a read-only stand-by still serves feeds
-        log.warning("fetch not noted: %s", type(error).__name__)

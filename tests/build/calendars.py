@@ -22,6 +22,7 @@ from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.work import begin
 from coordination.settings import Settings
+from coordination.web.feed_door import FeedDoor
 from coordination.web.request import SESSION_KEY
 from tests.build import world as worlds
 
@@ -76,6 +77,13 @@ class Town:
             with made.session_transaction() as held:
                 held[SESSION_KEY] = self.world.tokens[role]
         return made
+
+    @property
+    def door(self) -> FeedDoor:
+        """What answers polls."""
+        door = self.app.wsgi_app.__self__  # type: ignore[attr-defined]
+        assert isinstance(door, FeedDoor)
+        return door
 
     def write(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -45,17 +46,12 @@ def statements(engine: Engine) -> Iterator[list[str]]:
     event.remove(engine, "before_cursor_execute", note)
 
 
-def door_of(town: Town) -> feed_door.FeedDoor:
-    door = town.app.wsgi_app.__self__  # type: ignore[attr-defined]
-    assert isinstance(door, feed_door.FeedDoor)
-    return door
-
-
 def test_a_poll_for_nothing_new_is_one_statement_and_no_cookie(town: Town) -> None:
     _, secret = town.open("guardian")
     browser = town.browser()
     tag = browser.get(f"/c/{secret}.ics").headers["ETag"]
-    with statements(door_of(town)._engine) as sent:
+    town.door.notes.write()
+    with statements(town.door._engine) as sent:
         answer = browser.get(f"/c/{secret}.ics", headers={"If-None-Match": tag})
     assert answer.status_code == 304
     assert len(sent) == 1
@@ -157,6 +153,58 @@ def test_no_log_line_holds_a_secret(town: Town, caplog: pytest.LogCaptureFixture
     assert secret not in caplog.text
 
 
+def last_read(town: Town, token_id: int) -> tuple[object, ...]:
+    with town.engine.connect() as held:
+        (row,) = held.execute(
+            text("select last_fetched_at, last_client from feed_token where id = :i"),
+            {"i": token_id},
+        )
+        return tuple(row)
+
+
+def test_fetches_of_one_second_are_noted_by_one_statement(town: Town) -> None:
+    opened = [town.open("guardian") for _ in range(5)]
+    with statements(town.door._engine) as sent:
+        for number, (_, secret) in enumerate(opened):
+            town.browser().get(f"/c/{secret}.ics", headers={"User-Agent": f"phone {number}"})
+        town.door.notes.write()
+    assert len([s for s in sent if "last_fetched_at = " in s]) == 1
+    for number, (token_id, _) in enumerate(opened):
+        at, client = last_read(town, token_id)
+        assert (at is not None, client) == (True, f"phone {number}")
+    with statements(town.door._engine) as sent:  # within the hour nothing is noted again
+        town.browser().get(f"/c/{opened[0][1]}.ics")
+        town.door.notes.write()
+    assert len(sent) == 1
+
+
+def test_a_fetch_is_noted_soon_without_anybody_asking(town: Town) -> None:
+    token_id, secret = town.open("guardian")
+    town.browser().get(f"/c/{secret}.ics")
+    until = time.monotonic() + 20
+    while last_read(town, token_id)[0] is None and time.monotonic() < until:
+        time.sleep(0.05)
+    assert last_read(town, token_id)[0] is not None
+
+
+def test_a_note_waits_for_nobody_and_a_stand_by_serves_without_notes(
+    town: Town, caplog: pytest.LogCaptureFixture
+) -> None:
+    token_id, secret = town.open("guardian")
+    with town.engine.begin() as busy:
+        busy.execute(text("select 1 from feed_token where id = :i for update"), {"i": token_id})
+        assert town.browser().get(f"/c/{secret}.ics").status_code == 200
+        town.door.notes.write()  # returns while the row is locked
+    assert last_read(town, token_id)[0] is None
+    with town.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
+        name = admin.scalar(text("select current_database()"))
+        admin.execute(text(f'alter database "{name}" set default_transaction_read_only = on'))
+    town.door._engine.dispose()
+    assert town.browser().get(f"/c/{secret}.ics").status_code == 200
+    town.door.notes.write()
+    assert "1 fetches not noted" in caplog.text
+
+
 @pytest.mark.parametrize(
     "take_away",
     [
@@ -254,6 +302,7 @@ def test_an_address_nobody_reads_for_ninety_days_is_closed(town: Town) -> None:
     later = clock.now() + timedelta(days=89)
     clock.travel_to(later)
     town.browser().get(f"/c/{read_secret}.ics")
+    town.door.notes.write()
     clock.travel_to(later + timedelta(days=2))
     with town.acting() as uow:
         assert feeds.close_idle(uow) == 1

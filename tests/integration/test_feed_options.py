@@ -107,6 +107,7 @@ def test_several_feeds_have_names_and_each_its_own_reader(town: Town) -> None:
     laptop, two = town.open("guardian")
     fetch(town, one, **{"User-Agent": "iOS/18.1 (22B83) dataaccessd/1.0"})
     fetch(town, two, **{"User-Agent": "Google-Calendar-Importer"})
+    town.door.notes.write()
     clock.travel_to(NOW + timedelta(hours=9))
     page = town.browser("guardian").get("/calendars").text
     assert "Apple，9小时前读取" in page

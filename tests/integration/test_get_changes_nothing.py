@@ -158,6 +158,9 @@ def walk(app: Flask, town: Town, role: str) -> tuple[dict[str, set[int]], dict[s
                 seen.clear()
                 answer = browser_of(app, town, role).get(path)
                 answer.get_data()
+                if rule.endpoint == "feeds.serve":
+                    # else a timer does it while another page is open
+                    app.wsgi_app.__self__.notes.write()  # type: ignore[attr-defined]
                 statuses[rule.endpoint].add(answer.status_code)
                 wrote[rule.endpoint] |= set(seen)
     return statuses, {endpoint: found for endpoint, found in wrote.items() if found}

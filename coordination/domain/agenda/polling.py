@@ -7,6 +7,7 @@ anything having to be told. Must not know HTTP.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
@@ -26,8 +27,8 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     union_all,
-    update,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, psycopg
 from sqlalchemy.orm import Session
@@ -82,6 +83,14 @@ class Feed:
     last_fetched_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """When and by what a feed was fetched."""
+
+    at: datetime
+    client: str
+
+
 def look_up(held: Session | Connection, secret: str, today: date) -> Feed:
     """The feed behind a secret; NotFound alike for wrong, revoked and no longer allowed."""
     row = _token_row(held, crypto.token_hash(secret), today)
@@ -132,15 +141,31 @@ def fragments(held: Session | Connection, feed: Feed) -> list[bytes]:
     return [_adapted(bytes(f), feed, called, children) for f, children in rows]
 
 
-def note_fetch(held: Session | Connection, feed: Feed, client: str, now: datetime) -> None:
-    """Remember when and by which client a feed was fetched; at most once an hour, to stay cheap."""
-    if feed.last_fetched_at is not None and feed.last_fetched_at > now - NOTED_EVERY:
-        return
+def note_fetches(held: Session | Connection, fetches: Mapping[int, Fetch]) -> None:
+    """Remember when and by which client feeds (by token id) were fetched."""
+    ids = sorted(fetches)
     held.execute(
-        update(FeedToken)
-        .where(FeedToken.id == feed.token_id)
-        .values(last_fetched_at=now, last_client=client)
+        _NOTE,
+        {
+            "ids": ids,
+            "ats": [fetches[i].at for i in ids],
+            "clients": [fetches[i].client for i in ids],
+        },
     )
+
+
+# two processes may have seen the same feed: neither waits for the other
+_NOTE = text(
+    """
+    update feed_token set last_fetched_at = seen.at, last_client = seen.client
+    from unnest(cast(:ids as bigint[]), cast(:ats as timestamptz[]), cast(:clients as text[]))
+      as seen (id, at, client)
+    where feed_token.id = seen.id
+      and feed_token.id in (
+        select id from feed_token where id = any(:ids) for update skip locked
+      )
+    """
+)
 
 
 def _adapted(
