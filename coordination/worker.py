@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from time import monotonic
 
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -28,13 +28,13 @@ from coordination.authz.actor import SYSTEM
 from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
-from coordination.reactions import carriers, notices, reminders
+from coordination.reactions import carriers, notices, on_people, reminders
 from coordination.reactions.carriers import Carriers, carriers_of
 from coordination.reactions.deliveries import Resolver
 from coordination.reactions.work import begin
 from coordination.settings import Settings
 from notifications import clock as delivery_clock
-from notifications import health
+from notifications import health, inbound
 from notifications.erasure import erase_bodies
 from notifications.jobs import defer_drain, libpq_dsn, make_job_app
 from notifications.pump import CONCURRENCY, Pump
@@ -194,6 +194,7 @@ def erase_old_texts(beat: Beat) -> None:
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
         uow.authorize(Action.SYSTEM_RUN)
         erase_bodies(session, older_than_days=KEEP_BODIES_DAYS, now=beat.now)
+        inbound.forget(session, beat.now - timedelta(days=KEEP_BODIES_DAYS))
 
 
 def forget_expired(beat: Beat) -> None:
@@ -202,6 +203,12 @@ def forget_expired(beat: Beat) -> None:
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
         forget(uow)
+
+
+def mark_stopped_numbers(beat: Beat) -> None:
+    """Let the roster know whose number fails, or who opted out at the provider."""
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        on_people.carry_over(uow)
 
 
 def tidy_calendars(beat: Beat) -> None:
@@ -241,6 +248,7 @@ TICKS = (
     Tick("dispatch due messages", 1, dispatch_due),
     Tick("send due reminders", 10, send_reminders),
     Tick("expire holds", 60, expire_holds),
+    Tick("mark stopped numbers", 60, mark_stopped_numbers),
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("forget expired sign-ins", 3600, forget_expired),
     Tick("tidy calendars", 3600, tidy_calendars),

@@ -215,8 +215,10 @@ def _checked(
             answers[row.id] = State.EXPIRED
         elif row.body is None:
             answers[row.id] = Skip("body_erased")
-        elif (row.recipient_id, row.channel) in stopped:
-            answers[row.id] = Skip(stopped[row.recipient_id, row.channel])
+        elif (reason := stopped.get((row.recipient_id, row.channel))) and suppressions.stops(
+            reason, row.message_class
+        ):
+            answers[row.id] = Skip(reason)
         else:
             open_rows.append(row)
     if open_rows:

@@ -226,6 +226,25 @@ class Suppression(NotificationsBase):
     __table_args__ = (Index("uq_suppression_recipient", "recipient_id", "channel", unique=True),)
 
 
+class InboundText(NotificationsBase):
+    """来信: that a text came in, so that a report of it that is repeated does nothing.
+
+    Neither its text nor its sender is kept.
+    """
+
+    __tablename__ = "inbound_text"
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    channel: Mapped[str]
+    provider_id: Mapped[str]
+    kind: Mapped[str]
+    at: Mapped[datetime]
+    __table_args__ = (
+        Index("uq_inbound_text_provider_id", "channel", "provider_id", unique=True),
+        Index("ix_inbound_text_at", "at"),
+        CheckConstraint("kind in ('stop', 'start', 'other')", name="kind"),
+    )
+
+
 class Reminder(NotificationsBase):
     """提醒: one rule applied to one subject, due at one instant."""
 

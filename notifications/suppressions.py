@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Select,
     any_,
+    case,
     delete,
     func,
     literal,
@@ -22,9 +23,18 @@ from sqlalchemy.orm import Session
 
 from notifications.models import Suppression
 from notifications.retry import STRIKES_TO_SUPPRESS
+from notifications.values import ROUTINE
 
 # about the person, not the number: another number does not undo them
-OPT_OUTS = frozenset({"21610", "opted_out"})
+OPTED_OUT = "opted_out"
+OPT_OUTS = frozenset({"21610", OPTED_OUT})
+# why a number is stopped whose strikes outlive an opt-out
+STRUCK = "suppressed"
+
+
+def stops(reason: str, message_class: str) -> bool:
+    """Whether a recipient who is stopped for `reason` must not have a message of this class."""
+    return reason not in OPT_OUTS or message_class in ROUTINE
 
 
 def suppress(
@@ -66,7 +76,10 @@ def strike(
             set_={
                 "strikes": count,
                 "active": Suppression.active | (count >= literal(STRIKES_TO_SUPPRESS)),
-                "reason_code": reason,
+                # that somebody opted out must not be forgotten with the number
+                "reason_code": case(
+                    (Suppression.reason_code.in_(OPT_OUTS), Suppression.reason_code), else_=reason
+                ),
                 "updated_at": now,
             },
         )
@@ -87,6 +100,22 @@ def forgive(connection: Connection | Session, recipient_id: int, channel: str) -
     )
 
 
+def opt_in(session: Session, recipient_id: int, channel: str, now: datetime) -> bool:
+    """The person asks for messages again: forget the opt-out, keep the strikes; False if none."""
+    struck = Suppression.strikes >= literal(STRIKES_TO_SUPPRESS)
+    done = session.execute(
+        update(Suppression)
+        .where(
+            Suppression.recipient_id == recipient_id,
+            Suppression.channel == channel,
+            Suppression.reason_code.in_(OPT_OUTS),
+        )
+        .values(active=struck, reason_code=case((struck, STRUCK), else_=None), updated_at=now)
+        .returning(Suppression.id)
+    )
+    return done.first() is not None
+
+
 def lift(session: Session, recipient_id: int, channel: str) -> None:
     """Write to a recipient again: the person asked for it."""
     session.execute(
@@ -96,18 +125,44 @@ def lift(session: Session, recipient_id: int, channel: str) -> None:
     )
 
 
-def forgive_new_addresses(session: Session, recipients: Select[int], channel: str) -> int:
-    """Forget what was held against the old addresses of `recipients`; returns of how many."""
+def forgive_new_addresses(
+    session: Session, recipients: Select[int] | Collection[int], channel: str
+) -> int:
+    """Forget what was held against the old addresses of `recipients`; returns of how many.
+
+    An opt-out stays; the strikes beside it go.
+    """
+    theirs = (Suppression.recipient_id.in_(recipients), Suppression.channel == channel)
+    session.execute(
+        update(Suppression).where(*theirs, Suppression.reason_code.in_(OPT_OUTS)).values(strikes=0)
+    )
     forgiven = session.execute(
         delete(Suppression)
-        .where(
-            Suppression.recipient_id.in_(recipients),
-            Suppression.channel == channel,
-            Suppression.reason_code.not_in(OPT_OUTS),
-        )
+        .where(*theirs, func.coalesce(Suppression.reason_code, "").not_in(OPT_OUTS))
         .returning(Suppression.id)
     )
     return len(forgiven.all())
+
+
+def stopped(
+    session: Session, channel: str, among: Select[int], limit: int
+) -> list[tuple[int, str]]:
+    """(recipient, reason) of those `among` some who are stopped on a channel.
+
+    Their rows are locked: who forgives them meanwhile waits, or was first and they are not here.
+    """
+    rows = session.execute(
+        select(Suppression.recipient_id, func.coalesce(Suppression.reason_code, STRUCK))
+        .where(
+            Suppression.channel == channel,
+            Suppression.active,
+            Suppression.recipient_id.in_(among),
+        )
+        .order_by(Suppression.recipient_id)
+        .limit(limit)
+        .with_for_update()
+    )
+    return [(recipient, reason) for recipient, reason in rows]
 
 
 def suppressed(

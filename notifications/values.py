@@ -22,6 +22,10 @@ PRIORITY: Mapping[str, int] = {
 }
 
 
+# what an opt-out stops; a code that was asked for, and what cannot wait, still goes
+ROUTINE = frozenset({"info", "confirm", "sign"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """One message to one recipient, rendered, as the application hands it over."""

@@ -29,6 +29,7 @@ class Action(StrEnum):
     NOTICE_SEND = "notice.send"
     PARTNER_MANAGE = "partner.manage"
     PERSON_READ = "person.read"
+    PHONE_CORRECT = "phone.correct"
     QUIET_SET = "quiet.set"
     REMINDER_SET = "reminder.set"
     RESOURCE_MANAGE = "resource.manage"

@@ -23,7 +23,7 @@ from coordination.domain.people.recipients import is_told
 from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock
 from coordination.reactions.quiet_hours import AT_ONCE, waits_until
-from notifications.values import Address, Pending, Skip
+from notifications.values import ROUTINE, Address, Pending, Skip
 
 
 class Resolver:
@@ -48,13 +48,17 @@ class Resolver:
             "sms": contacts.phones_of(session, people),
             "email": contacts.emails_of(session, people),
         }
-        suppressed = set(
-            session.scalars(
-                select(ContactPoint.person_id).where(
-                    ContactPoint.person_id.in_(people), ContactPoint.suppressed_at.is_not(None)
-                )
+        # who opted out still gets what was asked for, and what cannot wait
+        wanted = {m.recipient_id for m in messages if m.message_class not in ROUTINE}
+        in_need = contacts.phones_in_need_of(session, wanted) if wanted else {}
+        suppressed: dict[int, str | None] = {
+            person: reason
+            for person, reason in session.execute(
+                select(ContactPoint.person_id, ContactPoint.suppressed_reason)
+                .where(ContactPoint.person_id.in_(people), ContactPoint.suppressed_at.is_not(None))
+                .order_by(ContactPoint.id)
             )
-        )
+        }
         cut_off = _cut_off(session, messages, today)
         stopped = _stopped(session, messages)
         wait = waits_until(session, clock.now(), self._zone)
@@ -63,6 +67,8 @@ class Resolver:
             person = message.recipient_id
             kind = "email" if message.channel.endswith("email") else "sms"
             address = addresses[kind].get(person)
+            if address is None and kind == "sms" and message.message_class not in ROUTINE:
+                address = in_need.get(person)
             if person not in active:
                 answers[message.id] = Skip("left")
             elif message.subject_type == "notice" and message.subject_id in stopped:
@@ -70,7 +76,7 @@ class Resolver:
             elif message.id in cut_off:
                 answers[message.id] = Skip("no_longer_concerned")
             elif address is None:
-                answers[message.id] = Skip("opted_out" if person in suppressed else "no_address")
+                answers[message.id] = Skip(suppressed.get(person) or "no_address")
             elif wait is not None and message.message_class not in AT_ONCE:
                 answers[message.id] = Skip("quiet_hours", wait)
             else:

@@ -1,15 +1,26 @@
-"""What follows from a change of the roster: a corrected number is written to again."""
+"""What follows from a change of people and numbers: a corrected number is written to again.
+
+What providers found out about numbers is carried over to the roster, so that pages and counts know it.
+"""
 
 from __future__ import annotations
 
 from sqlalchemy import select
 
-from coordination.domain.people.events import RosterApplied
+from coordination.authz.actions import Action
+from coordination.domain.people import contacts
+from coordination.domain.people.events import (
+    PhoneChecked,
+    RosterApplied,
+    TextsResumed,
+    TextsStopped,
+)
 from coordination.domain.people.models import ContactPoint
 from coordination.ground.uow import UnitOfWork
 from notifications import suppressions
 
 _CHANNELS = (("phone", "sms"), ("email", "email"))
+AT_ONCE = 500
 
 
 def roster_applied(uow: UnitOfWork, event: RosterApplied) -> None:
@@ -19,3 +30,33 @@ def roster_applied(uow: UnitOfWork, event: RosterApplied) -> None:
             ContactPoint.batch_id == event.batch_id, ContactPoint.kind == kind
         )
         suppressions.forgive_new_addresses(uow.session, changed, channel)
+
+
+def phone_checked(uow: UnitOfWork, event: PhoneChecked) -> None:
+    """A number that the school has looked at starts afresh; an opt-out stays."""
+    suppressions.forgive_new_addresses(uow.session, [event.person_id], "sms")
+
+
+def texts_stopped(uow: UnitOfWork, event: TextsStopped) -> None:
+    """What is queued already is stopped too, at its claim."""
+    suppressions.suppress(uow.session, event.person_id, "sms", suppressions.OPTED_OUT, uow.now)
+
+
+def texts_resumed(uow: UnitOfWork, event: TextsResumed) -> None:
+    """The opt-out is forgotten; what failed three times stays stopped."""
+    suppressions.opt_in(uow.session, event.person_id, "sms", uow.now)
+
+
+def carry_over(uow: UnitOfWork) -> int:
+    """Mark the phones of whom providers found unreachable or opted out; returns how many people."""
+    uow.authorize(Action.SYSTEM_RUN)
+    unmarked = select(ContactPoint.person_id).where(
+        ContactPoint.kind == "phone", ContactPoint.suppressed_at.is_(None)
+    )
+    found = suppressions.stopped(uow.session, "sms", unmarked, AT_ONCE)
+    for person, reason in found:
+        asked = reason in suppressions.OPT_OUTS
+        contacts.suppress(
+            uow.session, person, contacts.OPTED_OUT if asked else contacts.BAD_NUMBER, uow.now
+        )
+    return len(found)

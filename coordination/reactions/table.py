@@ -35,10 +35,13 @@ from coordination.domain.communication.events import (
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
 from coordination.domain.people.events import (
+    PhoneChecked,
     RosterApplied,
     RosterUndone,
     SchoolYearChanged,
     SignInCodeIssued,
+    TextsResumed,
+    TextsStopped,
 )
 from coordination.domain.practice.events import (
     AttendanceTaken,
@@ -80,6 +83,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ConsentAsked: (on_practice.consent_asked,),
     NoticeStopped: (on_communication.stop,),
     NoticeStretchDue: (on_communication.write,),
+    PhoneChecked: (on_people.phone_checked,),
     PlaceGiven: (on_practice.place_given,),
     ReminderRulesChanged: (on_practice.rules_changed,),
     RosterApplied: (on_people.roster_applied,),
@@ -91,6 +95,8 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ShiftReleased: (on_volunteering.released,),
     ShiftTaken: (on_volunteering.taken,),
     SignInCodeIssued: (on_accounts.send_code,),
+    TextsResumed: (on_people.texts_resumed,),
+    TextsStopped: (on_people.texts_stopped,),
 }
 
 SILENT: dict[type[Event], str] = {

@@ -28,6 +28,7 @@ _REASONS: dict[str, Text] = {
     "no_phone": Text("没有登记手机号", "no phone is known"),
     "no_address": Text("没有登记手机号", "no phone is known"),
     "opted_out": Text("已退订短信", "has opted out of texts"),
+    "bad_number": Text("号码打不通，已停发", "texts to this number fail and are stopped"),
     "no_longer_concerned": Text("与该学生的关系已变更", "no longer concerned with the child"),
     "left": Text("已离开本区", "has left the district"),
     "quiet_hours": Text("免打扰时段，稍后发出", "waits for the end of quiet hours"),

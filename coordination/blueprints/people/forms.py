@@ -37,6 +37,12 @@ class GrantForm(Form):
     ends_on = LocalDateField(both("结束日期", "Until"), [Optional()])
 
 
+class NumberForm(Form):
+    """The number that replaces one that fails."""
+
+    phone = PhoneField(both("新手机号", "New mobile"))
+
+
 class EndForm(Form):
     """The last day of a role."""
 

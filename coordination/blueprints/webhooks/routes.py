@@ -1,6 +1,7 @@
-"""Twilio's status callbacks. Signed on the public address; anything unsigned is refused.
+"""What Twilio reports: how texts fare, and what people text back. Anything unsigned is refused.
 
-The answer is always empty: Twilio only looks at the status code.
+The signature is made on the public address. To a status report the answer is empty: Twilio only looks
+at the status code; to a text, its answer may be a text.
 """
 
 from __future__ import annotations
@@ -8,19 +9,32 @@ from __future__ import annotations
 import hmac
 from uuid import UUID
 
-from flask import Blueprint, current_app, request
+from flask import Blueprint, Response, current_app, request
 from flask.typing import ResponseReturnValue
+from markupsafe import escape
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM
-from coordination.ground.errors import Forbidden
+from coordination.domain.people import optouts
+from coordination.ground.errors import Forbidden, Invalid
+from coordination.ground.phones import normal_phone
+from coordination.ground.text import Text
+from coordination.ground.uow import UnitOfWork
 from coordination.settings import Settings
 from coordination.web.guards import Access, guard
 from coordination.web.request import act_as, unit_of_work
 from coordination.web.urls import public
-from notifications import receipts
+from notifications import inbound, receipts
 
 bp = Blueprint("webhooks", __name__)
+
+STOPPED = Text(
+    "已退订。登录验证码和紧急通知仍会发送。回复“恢复”可重新接收。",
+    "You will get no more routine texts. Sign-in codes and urgent notices still come."
+    " Reply START to get texts again.",
+)
+RESUMED = Text("已恢复接收短信。回复 TD 退订。", "You will get texts again. Reply STOP to opt out.")
+LONGEST_SID = 64
 
 
 def _refuse_unsigned(settings: Settings, params: list[tuple[str, str]]) -> None:
@@ -64,3 +78,51 @@ def twilio_status(attempt: UUID | None) -> ResponseReturnValue:
             strike=is_strike(error_code),
         )
     return "", 204
+
+
+@bp.post("/webhooks/twilio/inbound")
+@guard(Access.WEBHOOK)
+def twilio_inbound() -> ResponseReturnValue:
+    """A text from somebody's phone: an order to stop or to go on, or something nobody reads here."""
+    settings: Settings = current_app.config["SETTINGS"]
+    _refuse_unsigned(settings, list(request.form.items(multi=True)))
+    sid = request.form.get("MessageSid") or request.form.get("SmsSid") or ""
+    if not 0 < len(sid) <= LONGEST_SID:
+        raise Invalid(
+            fields={
+                "MessageSid": Text(
+                    "缺少短信编号。", "Which text it is is missing; send its MessageSid."
+                )
+            }
+        )
+    word = inbound.word_of(request.form.get("Body", ""))
+    # where the provider keeps opt-outs itself, it says what it understood
+    told = request.form.get("OptOutType", "").lower()
+    kind = inbound.kind_of(told or word)
+    act_as(SYSTEM)
+    with unit_of_work() as uow:
+        uow.authorize(Action.SYSTEM_RUN)
+        phone = normal_phone(request.form.get("From", ""))
+        answer = None
+        if inbound.heard(uow.session, "twilio_sms", sid, kind, uow.now) and phone is not None:
+            answer = _obey(uow, kind, phone)
+    # nothing is answered where the provider does it, nor to a phone that nobody here has
+    return _twiml(None if told or word in inbound.ANSWERED_BY_PROVIDER else answer)
+
+
+def _obey(uow: UnitOfWork, kind: inbound.Kind, phone: str) -> str | None:
+    """Do what the text asks for; what to answer, if anything."""
+    if kind == "other":
+        return None
+    found = (optouts.stop if kind == "stop" else optouts.resume)(uow, phone=phone)
+    if not found.people:
+        return None
+    said = STOPPED if kind == "stop" else RESUMED
+    return said.zh if found.language == "zh" else said.en
+
+
+def _twiml(text: str | None) -> Response:
+    body = f"<Message>{escape(text)}</Message>" if text else ""
+    return Response(
+        f'<?xml version="1.0" encoding="UTF-8"?><Response>{body}</Response>', mimetype="text/xml"
+    )

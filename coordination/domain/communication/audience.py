@@ -11,6 +11,7 @@ from sqlalchemy import and_, func, not_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
+from coordination.domain.people.contacts import OPTED_OUT
 from coordination.domain.people.models import Person
 from coordination.domain.people.recipients import (
     Recipient,
@@ -36,6 +37,7 @@ class Counts:
     texts: int
     without_phone: int
     opted_out: int
+    bad_number: int
     languages: Mapping[str, int]
     examples: Mapping[str, Example]
     # not counted for a whole school: only phones matter there
@@ -54,6 +56,16 @@ class Audience:
     unreached_children: tuple[str, ...]
 
     @property
+    def opted_out(self) -> tuple[Recipient, ...]:
+        """Those who asked for no texts; what is urgent still reaches them."""
+        return tuple(r for r in self.suppressed if r.suppressed == OPTED_OUT)
+
+    @property
+    def bad_number(self) -> tuple[Recipient, ...]:
+        """Those to whose number no text arrives."""
+        return tuple(r for r in self.suppressed if r.suppressed != OPTED_OUT)
+
+    @property
     def households(self) -> int:
         """Families: children who share a guardian belong to one."""
         return _families({r.guardian_id: r.child_ids for r in self.recipients}, set(self.children))
@@ -68,7 +80,8 @@ class Audience:
             guardians=len(self.recipients),
             texts=len(self.told),
             without_phone=len(self.without_phone),
-            opted_out=len(self.suppressed),
+            opted_out=len(self.opted_out),
+            bad_number=len(self.suppressed) - len(self.opted_out),
             languages=Counter(r.language for r in self.told),
             examples=examples,
             families=self.households,
@@ -99,10 +112,11 @@ def counts_of_organisation(session: Session, org_id: int, today: date) -> Counts
     answer does not."""
     found = recipients_query(children_of_organisation(org_id, today), today)
     reachable = and_(found.c.has_phone, not_(found.c.stopped))
-    guardians, without, stopped = session.execute(
+    guardians, without, opted_out, stopped = session.execute(
         select(
             func.count(),
             func.count().filter(not_(found.c.has_phone)),
+            func.count().filter(found.c.why == OPTED_OUT),
             func.count().filter(found.c.stopped),
         ).select_from(found)
     ).one()
@@ -126,7 +140,8 @@ def counts_of_organisation(session: Session, org_id: int, today: date) -> Counts
         guardians=guardians,
         texts=sum(languages.values()),
         without_phone=without,
-        opted_out=stopped,
+        opted_out=opted_out,
+        bad_number=stopped - opted_out,
         languages=languages,
         examples=examples,
     )

@@ -35,6 +35,7 @@ from coordination.domain.communication.events import (
     NoticeStretchDue,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
+from coordination.domain.people.contacts import OPTED_OUT
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.domain.people.recipients import (
     children_in,
@@ -229,7 +230,11 @@ def _fill_recipients(uow: UnitOfWork, notice: Notice) -> None:
     """One row per guardian, by one statement; each phone is told once, whoever shares it."""
     today = uow.now.date()
     found = recipients_query(children_of(notice, today), today)
-    reachable = and_(found.c.has_phone, not_(found.c.stopped))
+    stopped: ColumnElement[bool] = found.c.stopped
+    if notice.urgent_reason:
+        # an opt-out stops what is routine
+        stopped = and_(stopped, found.c.why != OPTED_OUT)
+    reachable = and_(found.c.has_phone, not_(stopped))
     via = func.first_value(case((reachable, found.c.guardian_id))).over(
         partition_by=found.c.household_key,
         order_by=(reachable.desc(), found.c.rank, found.c.guardian_id),
@@ -256,7 +261,7 @@ def _fill_recipients(uow: UnitOfWork, notice: Notice) -> None:
                 row.c.via,
                 case(
                     (row.c.via.is_not(None), None),
-                    (row.c.has_phone, "opted_out"),
+                    (row.c.has_phone, row.c.why),
                     else_="no_phone",
                 ),
             ).order_by(row.c.rank, row.c.guardian_id),

@@ -67,6 +67,7 @@ _TICKS = {
     "dispatch due messages": Text("派发到期消息", "Dispatch due messages"),
     "send due reminders": Text("生成到期提醒", "Write due reminders"),
     "expire holds": Text("释放过期保留", "Release expired holds"),
+    "mark stopped numbers": Text("标记停发的号码", "Mark stopped numbers"),
     "erase old texts": Text("清除旧消息正文", "Erase old texts"),
     "forget expired sign-ins": Text("清除过期登录", "Forget expired sign-ins"),
     "tidy calendars": Text("整理日历", "Tidy calendars"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.models import ContactPoint
@@ -17,6 +17,8 @@ from coordination.ground.errors import Invalid
 from coordination.ground.phones import mask_email, mask_phone, normal_phone
 from coordination.ground.text import Text
 
+# why a phone is not written to: its holder asked for it, or no text arrives there
+OPTED_OUT, BAD_NUMBER = "opted_out", "bad_number"
 _CONTEXT = {"phone": "contact_point.phone", "email": "contact_point.email"}
 
 
@@ -82,18 +84,28 @@ def phones_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:
     return _values(session, person_ids, "phone")
 
 
+def phones_in_need_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:
+    """The same, and of those who opted out of routine texts too: for codes, and what cannot wait."""
+    return _values(session, person_ids, "phone", opted_out=True)
+
+
 def emails_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:
     """Usable e-mail address per person."""
     return _values(session, person_ids, "email")
 
 
-def _values(session: Session, person_ids: Collection[int], kind: str) -> dict[int, str]:
+def _values(
+    session: Session, person_ids: Collection[int], kind: str, *, opted_out: bool = False
+) -> dict[int, str]:
+    usable: ColumnElement[bool] = ContactPoint.suppressed_at.is_(None)
+    if opted_out:
+        usable = or_(usable, ContactPoint.suppressed_reason == OPTED_OUT)
     rows = session.execute(
         select(ContactPoint.person_id, ContactPoint.value_enc)
         .where(
             ContactPoint.person_id.in_(person_ids),
             ContactPoint.kind == kind,
-            ContactPoint.suppressed_at.is_(None),
+            usable,
         )
         .order_by(ContactPoint.id)
     )
@@ -131,11 +143,35 @@ def person_by_phone(session: Session, normal: str) -> int | None:
 
 
 def suppress(session: Session, person_id: int, reason: str, now: datetime) -> None:
-    """Stop using a person's phones (opted out, or the number is bad)."""
-    points = session.scalars(
-        select(ContactPoint).where(
-            ContactPoint.person_id == person_id, ContactPoint.kind == "phone"
+    """Stop using a person's phones (opted out, or the number is bad); what is stopped stays as it is.
+
+    All of them: whoever asks for no texts does not mean to get them on an older number.
+    """
+    for point in _phones(session, person_id):
+        if point.suppressed_at is None:
+            point.suppressed_at, point.suppressed_reason = now, reason
+
+
+def resume(session: Session, person_id: int, reason: str) -> None:
+    """Use a person's phones again that were stopped for this reason."""
+    for point in _phones(session, person_id):
+        if point.suppressed_reason == reason:
+            point.suppressed_at = point.suppressed_reason = None
+
+
+def _phones(session: Session, person_id: int) -> list[ContactPoint]:
+    return list(
+        session.scalars(
+            select(ContactPoint)
+            .where(ContactPoint.person_id == person_id, ContactPoint.kind == "phone")
+            .order_by(ContactPoint.id)
+            .with_for_update()
         )
     )
-    for point in points:
-        point.suppressed_at, point.suppressed_reason = now, reason
+
+
+def in_use(session: Session, person_id: int, normal: str) -> bool:
+    """Whether this is the phone that the person is written to, or would be if it were not stopped."""
+    points = _phones(session, person_id)
+    current = [p for p in points if p.suppressed_at is None] or points
+    return bool(current) and current[-1].value_index == crypto.blind_index(normal)

@@ -18,6 +18,7 @@ from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
 from coordination.authz.visibility import visible, where_visible
+from coordination.domain.people.contacts import OPTED_OUT
 from coordination.domain.people.models import (
     ClassGroup,
     ClassMember,
@@ -95,6 +96,7 @@ class GuardianLine:
     relation: Text
     phone: str | None
     stopped: bool
+    opted_out: bool
     told: bool
     limited: bool
     reason: str | None
@@ -380,15 +382,15 @@ def _number(source_id: str | None) -> str:
 
 def _guardians(
     session: Session, child_ids: Collection[int], day: date
-) -> dict[int, list[tuple[Guardianship, Person, str | None, bool]]]:
+) -> dict[int, list[tuple[Guardianship, Person, str | None, str | None]]]:
     phone = (
-        select(ContactPoint.mask, ContactPoint.suppressed_at.is_not(None).label("stopped"))
+        select(ContactPoint.mask, ContactPoint.suppressed_reason.label("stopped"))
         .where(ContactPoint.person_id == Person.id, ContactPoint.kind == "phone")
         .order_by(ContactPoint.suppressed_at.is_(None).desc(), ContactPoint.id.desc())
         .limit(1)
         .lateral("phone")
     )
-    found: dict[int, list[tuple[Guardianship, Person, str | None, bool]]] = {}
+    found: dict[int, list[tuple[Guardianship, Person, str | None, str | None]]] = {}
     for kin, adult, mask, stopped in session.execute(
         select(Guardianship, Person, phone.c.mask, phone.c.stopped)
         .join(Person, Person.id == Guardianship.guardian_id)
@@ -398,18 +400,21 @@ def _guardians(
         )
         .order_by(Guardianship.contact_order, Guardianship.id)
     ):
-        found.setdefault(kin.child_id, []).append((kin, adult, mask, bool(stopped)))
+        found.setdefault(kin.child_id, []).append((kin, adult, mask, stopped))
     return found
 
 
-def _line(row: tuple[Guardianship, Person, str | None, bool], may_limit: bool) -> GuardianLine:
+def _line(
+    row: tuple[Guardianship, Person, str | None, str | None], may_limit: bool
+) -> GuardianLine:
     kin, adult, mask, stopped = row
     return GuardianLine(
         kin.id,
         adult.name,
         RELATIONS[kin.relation],
         mask,
-        stopped,
+        stopped is not None,
+        stopped == OPTED_OUT,
         kin.receives_notice and not kin.no_disclosure,
         kin.no_disclosure,
         kin.limit_reason if may_limit else None,

@@ -31,6 +31,27 @@ class RosterUndone(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class TextsStopped(Event):
+    """A person asked for no more texts."""
+
+    person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextsResumed(Event):
+    """A person asked for texts again."""
+
+    person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneChecked(Event):
+    """A school corrected a number to which no text arrived, or found it right."""
+
+    person_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class SchoolYearChanged(Event):
     """The district's terms or its own days are others now."""
 

@@ -179,8 +179,8 @@ def _is_there(today: date) -> ColumnElement[bool]:
 def recipients_query(children: Select[int], today: date) -> Subquery:
     """The same resolution for any number of children, as rows for a statement.
 
-    Columns: guardian_id, language, child_ids, household_key, has_phone, stopped, and `rank`, by which
-    the first of several who share a phone is the one that is written to.
+    Columns: guardian_id, language, child_ids, household_key, has_phone, stopped, why (it is: opted_out
+    or bad_number), and `rank`, by which the first of several who share a phone is written to.
     """
     phone = (
         select(ContactPoint.person_id, ContactPoint.value_index, ContactPoint.suppressed_reason)
@@ -219,6 +219,7 @@ def recipients_query(children: Select[int], today: date) -> Subquery:
             ).label("household_key"),
             phone.c.value_index.is_not(None).label("has_phone"),
             phone.c.suppressed_reason.is_not(None).label("stopped"),
+            phone.c.suppressed_reason.label("why"),
         )
         .outerjoin(phone, phone.c.person_id == told.c.guardian_id)
         .subquery("recipient")

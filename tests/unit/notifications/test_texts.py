@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -20,7 +21,7 @@ from notifications.templates import clean, placeholders, render
 from notifications.values import Refused
 from tests.unit.notifications.making import NOON
 
-VECTORS = Path(__file__).parents[4] / "shared/data/sms/twilio_segment_vectors.json"
+SMS = Path(__file__).parents[2] / "data" / "sms"
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
@@ -52,14 +53,24 @@ def test_segments_of_known_texts(body: str, encoding: str, count: int, units: in
     assert segments(body) == Segments(encoding, count, units)  # type: ignore[arg-type]
 
 
-def test_segments_agree_with_the_providers_own_vectors() -> None:
-    if not VECTORS.parent.exists():
-        pytest.skip("the provider's vectors are not beside this checkout")
-    for vector in json.loads(VECTORS.read_text(encoding="utf-8")):
-        counted = segments(vector["body"])
-        assert (counted.encoding, counted.count) == (vector["encoding"], vector["segments"]), (
-            vector["testDescription"]
-        )
+def _vectors(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads((SMS / name).read_text(encoding="utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("vector", _vectors("twilio.json"), ids=lambda v: v["testDescription"])
+def test_segments_agree_with_the_providers_own_vectors(vector: dict[str, Any]) -> None:
+    counted = segments(vector["body"])
+    assert (counted.encoding, counted.count) == (vector["encoding"], vector["segments"])
+    unit = 7 if counted.encoding == "GSM-7" else 16
+    assert counted.units * unit == vector["messageSize"]
+
+
+@pytest.mark.parametrize("vector", _vectors("own.json"), ids=lambda v: v["testDescription"])
+def test_segments_agree_with_what_was_counted_by_hand(vector: dict[str, Any]) -> None:
+    assert segments(vector["body"]) == Segments(
+        vector["encoding"], vector["segments"], vector["units"]
+    )
 
 
 @given(st.text(min_size=1, max_size=400))
