@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -27,7 +28,7 @@ from benchmarks._server import server
 from benchmarks._table import at_least, at_most, console, quick, rounds, show
 from notifications.channels.twilio_sms import TwilioSettings, TwilioSms
 from notifications.pump import Pump
-from notifications.values import Address, Pending, Skip
+from notifications.values import Address, DayLimit, Pending, Skip
 from notifications.workers import Worker
 
 LATENCY, AT_ONCE = 0.05, 64
@@ -37,12 +38,18 @@ MANY = 300_000 if "--full" in sys.argv else 30_000
 
 
 class Numbers:
-    """A number for everybody."""
+    """A number for everybody, and a day's limit as a district has one."""
 
     def resolve(
         self, _connection: Connection, messages: Sequence[Pending]
     ) -> Mapping[int, Address | Skip]:
-        return {m.id: Address("sms", f"+861{m.recipient_id:010}") for m in messages}
+        return {
+            m.id: Address("sms", f"+861{m.recipient_id:010}", f"key-{m.recipient_id}")
+            for m in messages
+        }
+
+    def day_limit(self, _connection: Connection, at: datetime) -> DayLimit | None:
+        return DayLimit(8, at - timedelta(hours=12), at + timedelta(hours=12))
 
 
 def fill(engine: Engine, count: int) -> None:

@@ -10,19 +10,33 @@ Must not know any provider, nor where addresses live: the application's `Resolve
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import Connection, Engine, Row, Select, func, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Text,
+    any_,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 
 from notifications import clock, retry, suppressions
 from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
 from notifications.resolving import Resolver, pending
-from notifications.states import WAITING, AttemptState, State
-from notifications.values import Address, Attempt, Claimed, Skip, mask
+from notifications.states import BURDENS, WAITING, AttemptState, State
+from notifications.values import UNLIMITED, Address, Attempt, Claimed, Skip, mask
 from notifications.ways import Ways, choose, patience
 from notifications.workers import refuse_dead_worker
 
@@ -139,6 +153,7 @@ def _to_send(
 ) -> list[tuple[Row[tuple[object, ...]], Attempt, _Able]]:
     """What may go now, and by which channels; the rest is set aside with its reason."""
     answers = _checked(connection, resolver, rows, at)
+    _hold_excess(connection, resolver, rows, answers, at)
     tried = [row.id for row in rows if row.tries and len(ways.order[row.channel]) > 1]
     faults = _faults(connection, tried)
     found = []
@@ -228,6 +243,83 @@ def _checked(
     return answers
 
 
+# the class of the advisory locks of addresses; workers have another
+ADDRESS_LOCKS = 4243
+
+
+def _counts(message_class: str, address: Address) -> bool:
+    """Whether a message uses up its address's day."""
+    return bool(address.key) and address.kind == "sms" and message_class not in UNLIMITED
+
+
+def _hold_excess(
+    connection: Connection,
+    resolver: Resolver,
+    rows: Sequence[Row[tuple[object, ...]]],
+    answers: dict[int, Address | Skip | State],
+    at: datetime,
+) -> None:
+    """Hold until morning what is beyond an address's day; `answers` is changed in place.
+
+    What would be too late by then goes all the same: one text too many is less than none.
+    """
+    routine = [
+        (row, answer.key)
+        for row in rows
+        if isinstance(answer := answers[row.id], Address)
+        and answer.key is not None
+        and _counts(row.message_class, answer)
+    ]
+    limit = resolver.day_limit(connection, at) if routine else None
+    if limit is None:
+        return
+    keys = {key for _, key in routine}
+    # the locks first, and the count in a statement of its own: it then sees what the worker before
+    # us, who held them until its commit, has claimed for the same addresses
+    _lock_addresses(connection, keys)
+    used = _used(connection, keys, limit.since)
+    for row, key in routine:
+        if used.get(key, 0) < limit.most or (
+            row.valid_until is not None and row.valid_until <= limit.until
+        ):
+            used[key] = used.get(key, 0) + 1
+        else:
+            answers[row.id] = Skip("daily_cap", limit.until)
+
+
+def _lock_addresses(connection: Connection, keys: Collection[str]) -> None:
+    """Keep other workers from counting for these addresses until the transaction ends.
+
+    Always in the same order, so that two workers never wait for each other.
+    """
+    numbers = sorted(
+        {
+            int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big", signed=True)
+            for key in keys
+        }
+    )
+    connection.execute(
+        text(
+            "select pg_advisory_xact_lock(:class, n) from unnest(cast(:numbers as int[])) as t (n)"
+        ),
+        {"class": ADDRESS_LOCKS, "numbers": numbers},
+    )
+
+
+def _used(connection: Connection, keys: Collection[str], since: datetime) -> dict[str, int]:
+    """How many routine messages each of these addresses has had, or may have had, since then."""
+    rows = connection.execute(
+        select(DeliveryAttempt.address_key, func.count())
+        .where(
+            DeliveryAttempt.address_key == any_(literal(list(keys), ARRAY(Text))),
+            DeliveryAttempt.intent_at >= since,
+            DeliveryAttempt.state.in_(BURDENS),
+        )
+        .group_by(DeliveryAttempt.address_key)
+    )
+    return {key: count for key, count in rows if key is not None}
+
+
 def _claimed(
     row: Row[tuple[object, ...]],
     attempt: Attempt,
@@ -294,7 +386,8 @@ _INTENTS = text(
     """
     with meant as (
         select * from unnest(cast(:ids as uuid[]), cast(:messages as bigint[]),
-            cast(:masks as text[]), cast(:channels as text[])) as t (id, message_id, mask, channel)
+            cast(:masks as text[]), cast(:channels as text[]), cast(:keys as text[]))
+            as t (id, message_id, mask, channel, key)
     ), claimed as (
         update outbox_message m
         set state = 'sending', reason_code = null, tries = m.tries + 1, address_mask = t.mask,
@@ -302,8 +395,8 @@ _INTENTS = text(
         from meant t where m.id = t.message_id
     )
     insert into delivery_attempt
-        (id, message_id, worker_id, channel, address_mask, intent_at, next_check_at)
-    select t.id, t.message_id, :worker, t.channel, t.mask, :at, :check from meant t
+        (id, message_id, worker_id, channel, address_mask, address_key, intent_at, next_check_at)
+    select t.id, t.message_id, :worker, t.channel, t.mask, t.key, :at, :check from meant t
     """
 )
 
@@ -320,6 +413,12 @@ def _write_intents(
             "messages": [c.attempt.message_id for c in claimed],
             "masks": [mask(c.attempt.address) for c in claimed],
             "channels": [c.channel for c in claimed],
+            "keys": [
+                c.attempt.address.key
+                if _counts(c.attempt.message_class, c.attempt.address)
+                else None
+                for c in claimed
+            ],
             "worker": worker_id,
             "at": at,
             "check": at + retry.CHECKS[0],

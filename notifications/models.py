@@ -149,6 +149,8 @@ class DeliveryAttempt(NotificationsBase):
     channel: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="intent")
     address_mask: Mapped[str | None]
+    # the application's key of the address; set for what a daily limit counts, and only then
+    address_key: Mapped[str | None]
     provider_id: Mapped[str | None]
     segments: Mapped[int | None] = mapped_column(SmallInteger)
     code: Mapped[str | None]
@@ -187,6 +189,12 @@ class DeliveryAttempt(NotificationsBase):
             "provider_id",
             unique=True,
             postgresql_where=text("provider_id is not null"),
+        ),
+        Index(
+            "ix_delivery_attempt_address",
+            "address_key",
+            "intent_at",
+            postgresql_where=text("address_key is not null"),
         ),
         CheckConstraint(_one_of("state", AttemptState), name="state"),
     )

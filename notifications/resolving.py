@@ -6,12 +6,14 @@ Must not know addresses beyond the moment between claim and call.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from sqlalchemy import Connection, Row
 
 from notifications.values import (
     Address,
+    DayLimit,
     Pending,
     Skip,
 )
@@ -24,6 +26,10 @@ class Resolver(Protocol):
         self, conn: Connection, messages: Sequence[Pending]
     ) -> Mapping[int, Address | Skip]:
         """Answer for each message id; one left out is skipped as `no_address`."""
+        ...
+
+    def day_limit(self, conn: Connection, at: datetime) -> DayLimit | None:
+        """How many routine messages one address may get on the day of `at`; None is any number."""
         ...
 
 

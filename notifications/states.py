@@ -52,6 +52,10 @@ FINAL = frozenset(
     }
 )
 WAITING = frozenset({State.QUEUED, State.HELD})
+# a phone has it, or will, or may
+BURDENS = frozenset(
+    {AttemptState.INTENT, AttemptState.UNKNOWN, AttemptState.ACCEPTED, AttemptState.DELIVERED}
+)
 OPEN_ATTEMPT = frozenset({AttemptState.INTENT, AttemptState.UNKNOWN})
 
 _AFTER_RECEIPT = frozenset({State.DELIVERED, State.UNDELIVERED, State.FAILED})

@@ -12,6 +12,8 @@ from typing import Literal
 from uuid import UUID
 
 MessageClass = Literal["info", "confirm", "sign", "urgent", "otp"]
+# wanted now, so no daily limit holds them, nor do they use one up
+UNLIMITED = frozenset({"otp", "urgent"})
 # the smaller, the earlier it is claimed
 PRIORITY: Mapping[str, int] = {
     "otp": 0,
@@ -63,10 +65,14 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to send: lives only in memory between claim and call. `kind` is sms or email."""
+    """Where to send: lives only in memory between claim and call. `kind` is sms or email.
+
+    `key` tells addresses apart without telling them: what was sent to one is counted by it.
+    """
 
     kind: str
     value: str
+    key: str | None = None
 
     def __repr__(self) -> str:
         return f"Address({self.kind}, {mask(self)})"
@@ -78,6 +84,15 @@ class Skip:
 
     reason_code: str
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DayLimit:
+    """At most `most` routine messages to one address from `since` on; the rest wait until `until`."""
+
+    most: int
+    since: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

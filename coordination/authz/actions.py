@@ -24,6 +24,7 @@ class Action(StrEnum):
     ENROLMENT_READ = "enrolment.read"
     FEED_MANAGE = "feed.manage"
     LANGUAGE_CHOOSE = "language.choose"
+    LIMIT_SET = "limit.set"
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"
     NOTICE_READ = "notice.read"
     NOTICE_SEND = "notice.send"

@@ -9,21 +9,25 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
+from coordination.domain.communication import limits
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.consents.models import ConsentAsk
 from coordination.domain.people import contacts
 from coordination.domain.people.models import ContactPoint, Guardianship, Person
 from coordination.domain.people.recipients import is_told
 from coordination.domain.practice.models import Enrolment
-from coordination.ground import clock
+from coordination.ground import clock, crypto
 from coordination.reactions.quiet_hours import AT_ONCE, waits_until
-from notifications.values import ROUTINE, Address, Pending, Skip
+from notifications.values import ROUTINE, Address, DayLimit, Pending, Skip
+
+# before it nobody wants to read what could wait
+MORNING = time(7, 30)
 
 
 class Resolver:
@@ -80,8 +84,24 @@ class Resolver:
             elif wait is not None and message.message_class not in AT_ONCE:
                 answers[message.id] = Skip("quiet_hours", wait)
             else:
-                answers[message.id] = Address(kind, address)
+                key = crypto.blind_index(address).hex()
+                answers[message.id] = Address(kind, address, key)
         return answers
+
+    def day_limit(self, conn: Connection, at: datetime) -> DayLimit | None:
+        """The district's limit for the local day of `at`; what is beyond leaves the next morning,
+        or when the quiet hours after it are over."""
+        session = Session(bind=conn, join_transaction_mode="create_savepoint")
+        most = limits.per_day(session)
+        if not most:
+            return None
+        day = at.astimezone(self._zone).date()
+        morning = datetime.combine(day + timedelta(days=1), MORNING, self._zone)
+        return DayLimit(
+            most,
+            since=datetime.combine(day, time(0), self._zone),
+            until=waits_until(session, morning, self._zone) or morning,
+        )
 
 
 def _stopped(session: Session, messages: Sequence[Pending]) -> set[int]:

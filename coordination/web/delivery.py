@@ -7,7 +7,7 @@ from coordination.ground.text import Text
 # state -> (word, tone of its badge)
 STATES: dict[str, tuple[Text, str]] = {
     "queued": (Text("排队中", "Queued"), ""),
-    "held": (Text("静默等待", "Held"), ""),
+    "held": (Text("等待发出", "Held"), ""),
     "sending": (Text("发送中", "Sending"), "info"),
     "accepted": (Text("已发出", "Sent"), "info"),
     "delivered": (Text("已送达", "Delivered"), "ok"),
@@ -32,6 +32,10 @@ _REASONS: dict[str, Text] = {
     "no_longer_concerned": Text("与该学生的关系已变更", "no longer concerned with the child"),
     "left": Text("已离开本区", "has left the district"),
     "quiet_hours": Text("免打扰时段，稍后发出", "waits for the end of quiet hours"),
+    "daily_cap": Text(
+        "该手机今天的短信已达上限，明早发出",
+        "the phone has had its texts of the day; leaves in the morning",
+    ),
     "withdrawn": Text("已撤回", "withdrawn by the sender"),
     "expired": Text("超过有效时间", "no longer useful when its turn came"),
     "too_late": Text("超过有效时间", "no longer useful when its turn came"),

@@ -10,6 +10,7 @@ from coordination.web.forms import (
     LineField,
     LocalDateField,
     LocalTimeField,
+    NumberField,
     RadioField,
     Required,
     both,
@@ -25,6 +26,15 @@ class QuietForm(Form):
     quiet_from = LocalTimeField(both("从", "From"), [Required()])
     quiet_until = LocalTimeField(both("到", "Until"), [Required()])
     rest_days = BooleanField(both("双休日和节假日全天不发送", "Nothing on weekends and holidays"))
+
+
+class LimitForm(Form):
+    """How many routine texts a phone gets in a day."""
+
+    per_day = NumberField(
+        both("每部手机每天最多几条", "Texts per phone and day"),
+        [Chosen("请填写整数；0 表示不限。", "Enter a whole number; 0 means no limit.")],
+    )
 
 
 class TermForm(Form):

@@ -9,8 +9,8 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 
 from calendars.workdays import DayKind
-from coordination.blueprints.admin.forms import DaysForm, QuietForm, TermForm
-from coordination.domain.communication import quiet
+from coordination.blueprints.admin.forms import DaysForm, LimitForm, QuietForm, TermForm
+from coordination.domain.communication import limits, quiet
 from coordination.domain.oversight import audits, traces
 from coordination.domain.oversight import running as circuits_and_jobs
 from coordination.domain.oversight.running import board_of
@@ -117,6 +117,25 @@ def quiet_hours() -> ResponseReturnValue:
             say(Text("免打扰时段已保存。", "The quiet hours are saved."))
             return redirect(url_for("admin.quiet_hours"), 303)
     return render_form("admin/quiet.html", form, policy=policy, sent=sent)
+
+
+@bp.route("/limits", methods=["GET", "POST"])
+@guard(Access.ADMIN)
+def text_limits() -> ResponseReturnValue:
+    """How many texts a phone gets in a day."""
+    office, form = _own_office(), LimitForm()
+    with reading() as held:
+        most = limits.per_day(held)
+    if not form.is_submitted():
+        form.per_day.data = most
+    wanted = form.per_day.data
+    if form.validate_on_submit() and wanted is not None:
+        with attempt(form) as done, unit_of_work() as uow:
+            limits.set_per_day(uow, org_id=office, per_day=wanted)
+        if done.ok:
+            say(Text("每日上限已保存。", "The daily limit is saved."))
+            return redirect(url_for("admin.text_limits"), 303)
+    return render_form("admin/limits.html", form, most=most)
 
 
 def _own_office() -> int:

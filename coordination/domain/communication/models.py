@@ -57,6 +57,17 @@ class QuietPolicy(Row, Base):
     __scope__ = {"school": "org_id"}
 
 
+class TextLimit(Row, Base):
+    """每日上限: how many routine texts a phone of the district gets in a day; 0 is any number."""
+
+    __tablename__ = "text_limit"
+    org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), unique=True)
+    per_day: Mapped[int]
+
+    __scope__ = {"school": "org_id"}
+    __table_args__ = (CheckConstraint("per_day between 0 and 100", name="per_day"),)
+
+
 class NoticeRound(Row, Base):
     """发送轮次: the first text (0) or a reminder (1, 2, …), written out a stretch at a time.
 

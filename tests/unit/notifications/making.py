@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from notifications.values import (
     Address,
     Answer,
     Attempt,
+    DayLimit,
     Finding,
     Found,
     Outgoing,
@@ -83,17 +85,23 @@ class Phones:
 
     skips: dict[int, Skip] = field(default_factory=dict)
     numbers: dict[int, str] = field(default_factory=dict)
+    limit: DayLimit | None = None
 
     def resolve(
         self, conn: Connection, messages: Sequence[Pending]
     ) -> Mapping[int, Address | Skip]:
         return {
             message.id: self.skips.get(message.recipient_id)
-            or Address(
-                "sms", self.numbers.get(message.recipient_id, phone_of(message.recipient_id))
-            )
+            or self._address(self.numbers.get(message.recipient_id, phone_of(message.recipient_id)))
             for message in messages
         }
+
+    def day_limit(self, conn: Connection, at: datetime) -> DayLimit | None:
+        return self.limit
+
+    @staticmethod
+    def _address(number: str) -> Address:
+        return Address("sms", number, hashlib.sha256(number.encode()).hexdigest())
 
 
 @dataclass

@@ -1,0 +1,42 @@
+"""How many routine texts a phone gets in a day: read and set. Knows no message."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from coordination.authz.actions import Action
+from coordination.authz.rules import Scope
+from coordination.domain.communication.models import TextLimit
+from coordination.ground.errors import Invalid
+from coordination.ground.text import Text
+from coordination.ground.uow import UnitOfWork
+
+# until the district sets its own
+PER_DAY = 8
+MOST_PER_DAY = 100
+
+
+def per_day(session: Session) -> int:
+    """Routine texts per phone and day; 0 is any number."""
+    found = session.scalar(select(TextLimit.per_day).order_by(TextLimit.id).limit(1))
+    return PER_DAY if found is None else found
+
+
+def set_per_day(uow: UnitOfWork, *, org_id: int, per_day: int) -> None:
+    """Set how many routine texts a phone may get in a day; 0 lifts the limit."""
+    uow.authorize(Action.LIMIT_SET, Scope(school=org_id))
+    if not 0 <= per_day <= MOST_PER_DAY:
+        raise Invalid(
+            fields={
+                "per_day": Text(
+                    f"请填写 0 到 {MOST_PER_DAY} 之间的整数；0 表示不限。",
+                    f"Enter a whole number from 0 to {MOST_PER_DAY}; 0 means no limit.",
+                )
+            }
+        )
+    known = uow.session.scalar(select(TextLimit).order_by(TextLimit.id).limit(1))
+    if known is None:
+        known = TextLimit(org_id=org_id)
+        uow.session.add(known)
+    known.per_day = per_day
