@@ -109,12 +109,17 @@ def _tell(uow: UnitOfWork, key: str, people: list[int], story: _Story, version: 
 def _write_agenda(uow: UnitOfWork, story: _Story, *, tentative: bool) -> None:
     group = story.group
     name = Text(story.resource.title_zh, story.resource.title_en)
-    who = Text(group.name_zh, group.name_en) if group else Text("", "")
+    whose = group or story.school
+    who = Text(whose.name_zh, whose.name_en)
     audiences: list[agenda.Audience] = [
         ("resource", one) for one in sorted({story.resource.id, *story.units})
     ]
     if group is not None:
         audiences.append(("class_staff" if tentative else "class", group.id))
+    else:  # a whole school's: whoever booked it sees it at once, its families once it is sure
+        audiences.append(("person", story.booking.requested_by_id))
+        if not tentative:
+            audiences.append(("school", story.school.id))
     for row in story.times:
         agenda.put(
             uow,
@@ -123,7 +128,7 @@ def _write_agenda(uow: UnitOfWork, story: _Story, *, tentative: bool) -> None:
             category="booking",
             starts_at=row.starts_at,
             ends_at=row.ends_at,
-            summary=Text(f"{who.zh} {name.zh}".strip(), f"{who.en}: {name.en}".strip(": ")),
+            summary=Text(f"{who.zh} {name.zh}", f"{who.en}: {name.en}"),
             location=Text(story.resource.address_zh, story.resource.address_en),
             description=Text(story.booking.purpose, story.booking.purpose),
             audiences=audiences,

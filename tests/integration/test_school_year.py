@@ -13,11 +13,12 @@ from sqlalchemy.exc import IntegrityError
 from calendars.workdays import DayKind, published_until
 from coordination.domain.agenda import schoolyear
 from coordination.domain.bookings import queries as bookings
+from coordination.domain.bookings import services as booking_services
 from coordination.domain.bookings.values import Slot
 from coordination.domain.people import schooldays
 from coordination.domain.people.models import CalendarDay, Term
 from coordination.ground import clock
-from coordination.ground.errors import Forbidden, Invalid
+from coordination.ground.errors import Forbidden, Invalid, NotFound
 from coordination.ground.text import Text
 from tests.build.calendars import Town
 
@@ -213,3 +214,115 @@ def test_every_change_is_in_the_audit_trail(town: Town) -> None:
     page = office.get("/admin/audit").text
     assert "学期" in page
     assert "校历日" in page
+
+
+# -- what stands in the school's and the district's calendar -------------------------------------
+
+
+def booked(town: Town, role: str, key: str, **whose: int) -> int:
+    """A confirmed booking of the studio; the owner approves it."""
+    hour = 14 if "class_id" in whose else 10
+    start = datetime(2026, 12, 11, hour, 0, tzinfo=ZONE)
+    with town.acting(role) as uow:
+        return booking_services.request_booking(
+            uow,
+            resource_id=town.thing("resource"),
+            starts_at=start,
+            ends_at=start.replace(hour=hour + 1),
+            children=30,
+            adults=2,
+            purpose="陶艺节",
+            needs="1 名轮椅使用者",
+            request_key=key,
+            zone=ZONE,
+            **whose,
+        ).id
+
+
+def approved(town: Town, booking: int) -> None:
+    with town.acting("partner") as uow:
+        booking_services.approve(uow, booking_id=booking)
+
+
+def fed(
+    town: Town, role: str, scope: str, scope_id: int | None = None
+) -> tuple[bytes, list[Event]]:
+    """A feed of `role` as it comes over HTTP: its bytes, and its entries that are no whole days."""
+    _, secret = town.open(role, scope, scope_id)
+    answer = town.browser().get(f"/c/{secret}.ics")
+    assert answer.status_code == 200
+    found = [e for e in Calendar.from_ical(answer.data).walk("VEVENT") if isinstance(e, Event)]
+    unfolded = answer.data.replace(b"\r\n ", b"")
+    return unfolded, [e for e in found if isinstance(e.decoded("dtstart"), datetime)]
+
+
+def test_a_schools_feed_has_what_concerns_the_whole_school_and_no_class_or_child(
+    town: Town,
+) -> None:
+    with town.acting() as uow:
+        schoolyear.write(uow)
+    school, class_a = town.thing("school_a"), town.thing("class_a")
+    town.write(zh="三（2）班 王小雨的活动")  # a session the child goes to
+    town.write(8, zh="三（2）班家长会", audiences=[("class", class_a), ("class_staff", class_a)])
+    approved(town, booked(town, "teacher", "class", class_id=class_a))
+    whole = booked(town, "school_admin", "school", school_id=school)
+    for role in ("guardian", "teacher"):
+        assert fed(town, role, "school", school)[1] == []  # not before it is sure
+    approved(town, whole)
+    for role in ("guardian", "teacher"):
+        body, entries_ = fed(town, role, "school", school)
+        (entry,) = entries_
+        assert entry.decoded("dtstart") == datetime(2026, 12, 11, 10, 0, tzinfo=ZONE)
+        assert str(entry["summary"]).startswith("school_a ")
+        assert "国庆节".encode() in body  # the district's school year stands in it
+        for word in ("三（2）班", "王小雨", "轮椅", "Class 3(2)"):
+            assert word.encode() not in body, word
+    # the office sees what its classes do, too
+    assert len(fed(town, "school_admin", "school", school)[1]) == 3
+    with town.acting("partner") as uow:
+        booking_services.cancel_by_partner(uow, booking_id=whole, code="weather")
+    (entry,) = fed(town, "guardian", "school", school)[1]
+    assert (str(entry["status"]), entry["sequence"]) == ("CANCELLED", 2)
+
+
+@pytest.mark.parametrize("stranger", ["guardian_b", "restricted", "former", "partner", "teacher_b"])
+def test_a_schools_feed_is_its_own_peoples(town: Town, stranger: str) -> None:
+    with pytest.raises(Forbidden):
+        town.open(stranger, "school", town.thing("school_a"))
+
+
+def test_a_guardian_who_leaves_the_school_is_left_an_empty_calendar(town: Town) -> None:
+    with town.acting() as uow:
+        schoolyear.write(uow)
+    _, secret = town.open("guardian", "school", town.thing("school_a"))
+    assert b"BEGIN:VEVENT" in town.browser().get(f"/c/{secret}.ics").data
+    with town.engine.begin() as held:
+        held.execute(
+            text("update guardianship set no_disclosure = true where guardian_id = :g"),
+            {"g": town.person("guardian")},
+        )
+    assert b"BEGIN:VEVENT" not in town.browser().get(f"/c/{secret}.ics").data
+
+
+def test_the_districts_feed_has_the_school_year_and_nothing_else(town: Town) -> None:
+    town.browser("district_admin").post("/admin/schooldays/terms/new", data=AUTUMN)
+    town.write()
+    approved(town, booked(town, "school_admin", "s", school_id=town.thing("school_a")))
+    for role in ("guardian", "partner", "district_admin"):
+        body, timed = fed(town, role, "district")
+        assert timed == []
+        for word in ("第一学期开学", "国庆节", "调休上班"):
+            assert word.encode() in body, word
+        for word in ("school_a", "种植体验", "王小雨"):
+            assert word.encode() not in body, word
+
+
+def test_only_the_office_books_for_the_whole_school(town: Town) -> None:
+    for role in ("teacher", "school_admin_b"):
+        with pytest.raises(Forbidden):
+            booked(town, role, role, school_id=town.thing("school_a"))
+    with pytest.raises(NotFound):
+        booked(town, "school_admin", "none", school_id=town.thing("partner_p"))
+    address = f"/venues/{town.thing('resource')}/book"
+    assert "全校" in town.browser("school_admin").get(address).text
+    assert "全校" not in town.browser("teacher").get(address).text.split("<select", 1)[1]

@@ -277,6 +277,7 @@ def book(resource_id: int) -> ResponseReturnValue:
         resource, owner = queries.resource_of(held, actor, resource_id)
         groups = queries.classes_to_book_for(held, actor)
         schools = {g.school_id: held.get_one(Organisation, g.school_id) for g in groups}
+        wholes = queries.schools_to_book_for(held, actor)
         if request.method == "GET" and len(groups) == 1:  # a class teacher comes with the class
             form.children.data = len(children_of_classes(held, [groups[0].id], when.today()))
     several = len(schools) > 1
@@ -290,6 +291,11 @@ def book(resource_id: int) -> ResponseReturnValue:
         )
         for g in groups
     ]
+    # a school as a whole has its number with a minus: one field, one choice
+    form.class_id.choices += [
+        (-s.id, Text(f"{s.name_zh}（全校）", f"{s.name_en} (whole school)").in_(language()))
+        for s in wholes
+    ]
     if request.method == "GET":
         _prefill(form, resource)
     _offer_lengths(form, resource)
@@ -301,14 +307,15 @@ def book(resource_id: int) -> ResponseReturnValue:
     if slot is None:
         return _book_page(form, resource, owner, None)
     if step == "send":
-        booking_id = None
+        booking_id, chosen = None, form.class_id.data or 0
         with attempt(form) as done, unit_of_work() as uow:
             booking_id = services.request_booking(
                 uow,
                 resource_id=resource_id,
                 starts_at=slot.starts_at,
                 ends_at=slot.ends_at,
-                class_id=form.class_id.data,
+                class_id=chosen if chosen > 0 else None,
+                school_id=-chosen if chosen < 0 else None,
                 children=form.children.data or 0,
                 adults=form.adults.data or 0,
                 purpose=form.purpose.data or "",

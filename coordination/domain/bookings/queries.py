@@ -42,7 +42,7 @@ from coordination.domain.bookings.models import (
 from coordination.domain.bookings.values import Hours, Slot, Terms
 from coordination.domain.people import schooldays
 from coordination.domain.people.models import ClassGroup, Organisation, Person
-from coordination.ground.actor import Actor
+from coordination.ground.actor import Actor, Role
 from coordination.ground.errors import NotFound
 
 SHOWN_SLOTS = 3
@@ -724,6 +724,18 @@ def classes_to_book_for(session: Session, actor: Actor) -> list[ClassGroup]:
             .where(ClassGroup.active.is_(True))
             .order_by(ClassGroup.school_id, ClassGroup.grade, ClassGroup.id)
             .limit(300)
+        )
+    )
+
+
+def schools_to_book_for(session: Session, actor: Actor) -> list[Organisation]:
+    """Schools that the actor may book for as a whole."""
+    own = actor.orgs(Role.SCHOOL_ADMIN)
+    return list(
+        session.scalars(
+            select(Organisation)
+            .where(Organisation.id.in_(own), Organisation.kind == "school")
+            .order_by(Organisation.id)
         )
     )
 

@@ -30,7 +30,7 @@ from coordination.domain.bookings.events import (
 from coordination.domain.bookings.models import Booking, BookingOccurrence, Resource
 from coordination.domain.bookings.values import DISTRICT_ZONE, OutsideClash, Slot, SlotClash
 from coordination.domain.partners.models import PartnerDocument
-from coordination.domain.people.models import ClassGroup
+from coordination.domain.people.models import ClassGroup, Organisation
 from coordination.ground.errors import Conflict, Forbidden, NotFound, Stale
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
@@ -45,7 +45,8 @@ def request_booking(
     resource_id: int,
     starts_at: datetime,
     ends_at: datetime,
-    class_id: int,
+    class_id: int | None = None,
+    school_id: int | None = None,
     children: int,
     adults: int,
     purpose: str,
@@ -54,15 +55,15 @@ def request_booking(
     weeks: int = 1,
     zone: ZoneInfo = DISTRICT_ZONE,
 ) -> Booking:
-    """Request (or, where the owner allows, book) a resource for a class, for one or more weeks.
+    """Request (or, where the owner allows, book) a resource, for one or more weeks.
+
+    For a class, or without one for a whole school, which only its office may.
 
     All weeks or none: a clash in any of them refuses the whole and names every clashing date. The
     same `request_key` returns the first booking again. Raises SlotClash (a SlotTaken) or Invalid.
     """
-    group = uow.session.get(ClassGroup, class_id)
-    if group is None:
-        raise NotFound()
-    uow.authorize(Action.BOOKING_REQUEST, Scope(school=group.school_id, class_=group.id))
+    school_id = _school_of(uow, class_id, school_id)
+    uow.authorize(Action.BOOKING_REQUEST, Scope(school=school_id, class_=class_id))
     resource = _published(uow, resource_id)
     units = _lock_units(uow, resource)
     known = uow.session.scalar(select(Booking).where(Booking.request_key == request_key))
@@ -88,8 +89,8 @@ def request_booking(
     booking = Booking(
         resource_id=resource.id,
         owner_id=resource.owner_id,
-        school_id=group.school_id,
-        class_id=group.id,
+        school_id=school_id,
+        class_id=class_id,
         requested_by_id=uow.actor.person_id,
         purpose=purpose,
         children=children,
@@ -107,6 +108,18 @@ def request_booking(
     )
     uow.record(BookingConfirmed(booking.id) if direct else BookingRequested(booking.id))
     return booking
+
+
+def _school_of(uow: UnitOfWork, class_id: int | None, school_id: int | None) -> int:
+    if class_id is not None:
+        group = uow.session.get(ClassGroup, class_id)
+        if group is None:
+            raise NotFound()
+        return group.school_id
+    school = uow.session.get(Organisation, school_id or 0)
+    if school is None or school.kind != "school":
+        raise NotFound()
+    return school.id
 
 
 def _published(uow: UnitOfWork, resource_id: int) -> Resource:
