@@ -76,6 +76,27 @@ def clock() -> None:
 
 
 @main.command()
+def render_calendars() -> None:
+    """Render every calendar entry again, after PUBLIC_URL has changed."""
+    from sqlalchemy import create_engine
+    from sqlalchemy.orm import Session
+
+    from coordination.authz.actor import SYSTEM
+    from coordination.domain.agenda.services import render_again
+    from coordination.reactions.work import begin
+    from coordination.worker import configure
+
+    settings = _settings()
+    configure(settings)
+    engine = create_engine(settings.database_url, hide_parameters=True)
+    after: int | None = 0
+    while after is not None:
+        with Session(engine) as session, begin(session, SYSTEM) as uow:
+            after = render_again(uow, after=after)
+    click.echo("Every calendar entry is rendered anew; subscriptions follow at their next poll.")
+
+
+@main.command()
 def tour() -> None:
     """Tell the whole story on a throw-away database; fails if anything expected is missing."""
     from coordination.tour import main as tell

@@ -20,10 +20,10 @@ from calendars.invitation import Party
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.agenda.services import as_entry
 from coordination.domain.people.models import ContactPoint, Person
+from coordination.ground import portal
 from coordination.ground.text import LANGUAGES, Language, Text
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions import reminders
-from coordination.reactions.notices import SITE
 from coordination.reactions.wording import span
 from notifications import outbox, templates
 from notifications.channels.smtp_email import Itip
@@ -78,6 +78,7 @@ def send(uow: UnitOfWork, subject_type: str, subject_id: int, person_ids: Iterab
                 subject_id=entry.id,
                 dedupe_key=f"{KEYS[off]}:{entry.id}:{entry.sequence}:{person}",
                 valid_until=entry.ends_at,
+                link=portal.address(portal.entry_path(entry.id)),
             )
             for person, language in {row.id: row.language for row in readers}.items()
         ],
@@ -135,7 +136,7 @@ class Invitations:
             attendee = Party(name or "", attempt.address.value)
         except UnfitAddress:  # the relay will say so
             return None
-        organizer = Party(SITE.in_(language), self._sender)
+        organizer = Party(portal.NAME.in_(language), self._sender)
         if entry.status == "cancelled":
             return Itip("CANCEL", invitation.cancel(entry, organizer, [attendee]))
         return Itip("REQUEST", invitation.request(entry, organizer, [attendee], rsvp=False))

@@ -15,13 +15,13 @@ from pathlib import Path
 from sqlalchemy import select
 
 from coordination.domain.people.models import ContactPoint, Person
+from coordination.ground import portal
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from notifications import outbox, templates
 from notifications.values import MessageClass, Outgoing
 
 _MESSAGES = Path(__file__).parent / "messages"
-SITE = Text("家校社协同", "Coordination")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ _route = Route("http://127.0.0.1:8000", links_allowed=False)
 def use_route(public_url: str, *, links_allowed: bool, values_kept: bool = False) -> None:
     """Set once by the composition root from the settings."""
     global _route
+    portal.use_address(public_url)
     _route = Route(public_url.rstrip("/"), links_allowed, values_kept)
 
 

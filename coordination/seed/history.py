@@ -174,6 +174,7 @@ def _entry(slot: _Slot) -> Cells:
     made = slot.starts - timedelta(days=14)
     place = partner_name(slot.resource)
     row = CalendarEntry(
+        id=slot.number,
         uid=f"booking-{slot.number}@{UID_HOST}",
         subject_type="booking",
         subject_id=slot.number,

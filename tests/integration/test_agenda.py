@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.orm import Session
 
+from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM
 from coordination.domain.agenda import services
 from coordination.domain.agenda.models import CalendarEntry, FeedToken
-from coordination.ground import clock, crypto
+from coordination.ground import clock, crypto, portal
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.work import begin
@@ -131,3 +132,34 @@ def test_a_cancelled_entry_says_so_in_its_title_and_forgets_it_when_it_is_on_aga
     session.flush()
     _, [on] = entries_of(session, secret)
     assert (str(on["summary"]), on["sequence"]) == ("种植体验", 2)
+
+
+def test_an_entry_names_the_portal_its_number_and_its_page_and_follows_a_new_address(
+    session: Session,
+) -> None:
+    clock.travel_to(NOW)
+    world = worlds.build(session, NOW)
+    child, mother = world.people["child"], world.people["guardian"]
+    secret, _ = feed_of(session, mother)
+    portal.use_address("https://jxs.example.cn/")
+    with begin(session, SYSTEM) as uow:
+        uow.authorize(Action.SYSTEM_RUN)
+        row = write(uow, START, child, "集合：南门")
+    before, (entry,) = entries_of(session, secret)
+    assert str(entry["url"]) == f"https://jxs.example.cn/calendars/entries/{row.id}"
+    assert str(entry["description"]) == f"集合：南门\n家校社协同 · 日程编号 {row.id}"
+    portal.use_address("https://new.example.cn")
+    done, after = [], 0
+    while after is not None:
+        with begin(session, SYSTEM) as uow:
+            after = services.render_again(uow, after=after, limit=2)
+        done.append(after)
+    version, (again,) = entries_of(session, secret)
+    assert str(again["url"]).startswith("https://new.example.cn/")
+    assert version != before
+    for name in ("uid", "sequence", "dtstamp", "last-modified"):
+        assert again[name] == entry[name]
+    assert len(done) > 1
+    with begin(session, SYSTEM) as uow:  # what is right already stays as it is
+        services.render_again(uow, after=0)
+    assert entries_of(session, secret)[0] == version

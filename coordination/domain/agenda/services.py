@@ -18,6 +18,7 @@ from calendars.zones import DISTRICT, zone_named
 from coordination.authz.actions import Action
 from coordination.domain.agenda.audiences import Audience as Audience
 from coordination.domain.agenda.models import LONGEST, CalendarEntry, EntryAudience, FeedVersion
+from coordination.ground import portal
 from coordination.ground.errors import Invalid
 from coordination.ground.text import LANGUAGES, Language, Text
 from coordination.ground.uow import UnitOfWork
@@ -25,6 +26,7 @@ from coordination.ground.uow import UnitOfWork
 TOMBSTONE_DAYS = 90
 # said in the title too: calcurse and the calendars of some phones do not look at STATUS
 OFF = Text("已取消：", "Cancelled: ")
+NUMBER = Text("日程编号", "entry")
 UID_HOST = "coordination"
 
 
@@ -59,6 +61,8 @@ def put(
             created_at=uow.now.replace(microsecond=0),
             last_modified=uow.now.replace(microsecond=0),
             sequence=0,
+            fragment_zh=b"",
+            fragment_en=b"",
         )
         uow.session.add(row)
     row.category = category
@@ -68,9 +72,10 @@ def put(
     row.summary_zh, row.summary_en = summary.zh, summary.en
     row.location_zh, row.location_en = location.zh, location.en
     row.description_zh, row.description_en = description.zh, description.en
+    if old is None:
+        uow.session.flush()  # the entry's number stands in the entry
     changed = _render(uow, row, old)
-    before = {(a.kind, a.audience_id) for a in _audiences(uow, row)} if row.id else set()
-    uow.session.flush()  # the entry's id is needed for its audiences
+    before = {(a.kind, a.audience_id) for a in _audiences(uow, row)}
     wanted = set(audiences)
     _write_audiences(uow, row, before, wanted)
     touched = wanted | before if changed else wanted ^ before
@@ -128,17 +133,41 @@ def forget_tombstones(uow: UnitOfWork) -> int:
     return len(gone)
 
 
+def render_again(uow: UnitOfWork, *, after: int, limit: int = 1_000) -> int | None:
+    """Render a stretch of entries as they would be rendered now, after a new PUBLIC_URL, say.
+
+    The number to go on after; None when all are done. Nothing but the bytes changes.
+    """
+    uow.authorize(Action.SYSTEM_RUN)
+    rows = uow.session.scalars(
+        select(CalendarEntry)
+        .where(CalendarEntry.id > after)
+        .order_by(CalendarEntry.id)
+        .limit(limit)
+        .with_for_update()
+    ).all()
+    touched: set[Audience] = set()
+    for row in rows:
+        if _render(uow, row, {lang: as_entry(row, lang) for lang in LANGUAGES}):
+            touched |= {(a.kind, a.audience_id) for a in _audiences(uow, row)}
+    _raise_versions(uow, touched)
+    return rows[-1].id if rows else None
+
+
 def as_entry(row: CalendarEntry, language: Language) -> Entry:
     """A stored entry as the calendar library knows it."""
     zh = language == "zh"
     summary = row.summary_zh if zh else row.summary_en
+    about = row.description_zh if zh else row.description_en
     if row.status == "cancelled":
         summary = OFF.in_(language) + summary
+    if not row.all_day:  # nobody looks a holiday up
+        about = f"{about}\n{portal.NAME.in_(language)} · {NUMBER.in_(language)} {row.id}".strip()
     return Entry(
         uid=row.uid,
         sequence=row.sequence,
         summary=summary,
-        description=row.description_zh if zh else row.description_en,
+        description=about,
         location=row.location_zh if zh else row.location_en,
         starts_at=_day_of(row.starts_at) if row.all_day else row.starts_at,
         ends_at=_day_of(row.ends_at) if row.all_day else row.ends_at,
@@ -147,7 +176,7 @@ def as_entry(row: CalendarEntry, language: Language) -> Entry:
         last_modified=row.last_modified,
         created=row.created_at,
         categories=(row.category,),
-        url=None,
+        url=None if row.all_day else portal.address(portal.entry_path(row.id)),
         geo=None,
     )
 
