@@ -125,9 +125,9 @@ def text_limits() -> ResponseReturnValue:
     """How many texts a phone gets in a day."""
     office, form = _own_office(), LimitForm()
     with reading() as held:
-        most = limits.per_day(held)
+        most = limits.chosen(held)
     if not form.is_submitted():
-        form.per_day.data = most
+        form.per_day.data = limits.PROPOSED if most is None else most
     wanted = form.per_day.data
     if form.validate_on_submit() and wanted is not None:
         with attempt(form) as done, unit_of_work() as uow:

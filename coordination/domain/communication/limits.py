@@ -12,15 +12,19 @@ from coordination.ground.errors import Invalid
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
-# until the district sets its own
-PER_DAY = 8
+# until the district sets its own there is none; this many are proposed to it
+PROPOSED = 8
 MOST_PER_DAY = 100
+
+
+def chosen(session: Session) -> int | None:
+    """What the district has set; None if it has not."""
+    return session.scalar(select(TextLimit.per_day).order_by(TextLimit.id).limit(1))
 
 
 def per_day(session: Session) -> int:
     """Routine texts per phone and day; 0 is any number."""
-    found = session.scalar(select(TextLimit.per_day).order_by(TextLimit.id).limit(1))
-    return PER_DAY if found is None else found
+    return chosen(session) or 0
 
 
 def set_per_day(uow: UnitOfWork, *, org_id: int, per_day: int) -> None:

@@ -53,13 +53,14 @@ def _of(stage: Stage, notice: int, role: str = "guardian") -> tuple[str, str | N
     )
 
 
-def test_without_a_setting_eight_leave_and_the_ninth_waits(stage: Stage) -> None:
+def test_eight_leave_and_the_ninth_waits(stage: Stage) -> None:
+    _set(stage, 8)
     notices = _send(stage, 9)
-    assert [_of(stage, n)[0] for n in notices[:8]] == ["accepted"] * 8
+    assert [_of(stage, n)[0] for n in notices[:8]] == ["delivered"] * 8
     assert _of(stage, notices[8]) == ("held", "daily_cap", MORNING)
     clock.travel_to(MORNING + timedelta(minutes=1))
     drain(stage.engine, replace(Settings(), database_url=stage.url))
-    assert _of(stage, notices[8])[0] == "accepted"
+    assert _of(stage, notices[8])[0] == "delivered"
 
 
 def test_what_waits_passes_the_quiet_hours_of_the_morning_too(stage: Stage) -> None:
@@ -78,9 +79,11 @@ def test_what_waits_passes_the_quiet_hours_of_the_morning_too(stage: Stage) -> N
     assert _of(stage, second) == ("held", "daily_cap", MORNING.replace(hour=8, minute=15))
 
 
-def test_none_is_no_limit(stage: Stage) -> None:
-    _set(stage, 0)
-    assert {_of(stage, n)[0] for n in _send(stage, 10)} == {"accepted"}
+@pytest.mark.parametrize("chosen", [True, False], ids=["none is chosen", "nothing is"])
+def test_none_is_no_limit(stage: Stage, *, chosen: bool) -> None:
+    if chosen:
+        _set(stage, 0)
+    assert {_of(stage, n)[0] for n in _send(stage, 10)} == {"delivered"}
 
 
 def test_the_notice_and_the_story_of_a_person_say_why_it_waits(stage: Stage, visit: Visit) -> None:
@@ -113,7 +116,9 @@ def test_a_limit_out_of_reach_is_refused_at_its_field(stage: Stage, many: int) -
 
 def test_the_bureau_sets_the_limit_on_a_page(stage: Stage, visit: Visit) -> None:
     bureau = visit("district_admin")
-    assert 'value="8"' in bureau.get("/admin/limits").get_data(as_text=True)
+    first = bureau.get("/admin/limits").get_data(as_text=True)
+    assert 'value="8"' in first  # proposed
+    assert "现在不限" in first
     assert bureau.post("/admin/limits", data={"per_day": "3"}).status_code == 303
     assert 'value="3"' in bureau.get("/admin/limits").get_data(as_text=True)
 
