@@ -169,7 +169,7 @@ def test_whom_no_text_reaches_can_be_listed(stage: Stage) -> None:
         )
         session.commit()
     text = stage.visit("teacher").get(path).text
-    assert "王小雨" in text and "号码已停用" in text
+    assert "王小雨" in text and "号码打不通" in text
     index = stage.visit("school_admin").get("/people/").text
     assert re.search(r"<b>2</b><span>短信无法通知", index)
 
