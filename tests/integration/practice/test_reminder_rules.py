@@ -695,6 +695,28 @@ def test_without_the_lock_a_cancelled_session_would_keep_a_row(
     assert cancel_while_a_rule_changes(stage, going) != []
 
 
+def test_a_rule_removed_while_its_reminder_goes_out_leaves_it_sent(
+    stage: Outing, going: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row is taken and its transaction still open: the change waits, and finds it fired."""
+    calls = reminders.calls
+
+    def slowly(*args: object) -> object:
+        meet()
+        return calls(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reminders, "calls", slowly)
+    clock.travel_to(THREE)
+    assert all_at_once(
+        lambda: stage.system(lambda uow: reminders.send_due(uow)),
+        lambda: remove(stage, "activity", "start|3d@18:00"),
+    ) == ["ok", "ok"]
+    # whoever came first: it was sent, or it was not; never sent and cancelled
+    sent = bool(stage.told("session_reminder", going))
+    assert keys(stage, going, "done" if sent else "cancelled") == ["start|3d@18:00"]
+    assert keys(stage, going) == ["start|1d@18:00"]
+
+
 def test_two_who_add_at_once_both_have_added(stage: Outing) -> None:
     other = Rule("start", "-180m", "staff")
     assert all_at_once(
