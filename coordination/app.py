@@ -13,6 +13,7 @@ from markupsafe import Markup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from coordination.blueprints import blueprints
+from coordination.domain.communication import budgets
 from coordination.domain.people.roster import batches
 from coordination.ground import crypto
 from coordination.reactions import carriers, notices, reminders
@@ -54,6 +55,7 @@ def create_app(settings: Settings) -> Flask:
     crypto.use_key(settings.field_key)
     reminders.use_zone(settings.zone)
     batches.use_zone(settings.zone)
+    budgets.use_zone(settings.zone)
     notices.use_route(
         settings.public_url,
         links_allowed=settings.sms_links == "allowed",

@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from calendars.fetch import Network
 from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM
+from coordination.domain.communication import budgets
 from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
@@ -62,6 +63,7 @@ def configure(settings: Settings) -> None:
     )
     reminders.use_zone(settings.zone)
     batches.use_zone(settings.zone)
+    budgets.use_zone(settings.zone)
 
 
 def _engine(settings: Settings, *, pool_size: int = 5) -> Engine:

@@ -117,7 +117,15 @@ _INSERT = (
 
 def cancel(session: Session, subject_type: str, subject_id: int) -> int:
     """Cancel what has not left yet; what a provider may hold already is not touched."""
-    done = session.execute(
+    return sum(count for count, _ in withdraw(session, subject_type, subject_id))
+
+
+def withdraw(session: Session, subject_type: str, subject_id: int) -> list[tuple[int, str]]:
+    """Cancel likewise, and tell of how many texts of a language and length, with one as example.
+
+    However many are cancelled, a handful of rows comes back.
+    """
+    done = (
         update(OutboxMessage)
         .where(
             OutboxMessage.subject_type == subject_type,
@@ -125,9 +133,15 @@ def cancel(session: Session, subject_type: str, subject_id: int) -> int:
             OutboxMessage.state.in_(WAITING),
         )
         .values(state=State.CANCELLED, reason_code="withdrawn", updated_at=clock.now())
-        .returning(OutboxMessage.id)
+        .returning(OutboxMessage.language, func.coalesce(OutboxMessage.body, "").label("body"))
+        .cte("done")
     )
-    return len(done.all())
+    rows = session.execute(
+        select(func.count(), func.min(done.c.body)).group_by(
+            done.c.language, func.length(done.c.body)
+        )
+    )
+    return [(count, body) for count, body in rows]
 
 
 def waiting_count(session: Session, subject_type: str, subject_id: int) -> int:

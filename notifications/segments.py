@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import Literal
@@ -13,6 +14,10 @@ GSM_BASIC = frozenset(
 GSM_EXTENDED = frozenset("\f^{}\\[~]|€")
 SEGMENT_BITS = 1120
 HEADER_BITS = 48
+# anything but what is one unit and stands alone: Latin, general punctuation, Chinese, full width
+COMPOSED = re.compile(
+    r"[^\n\r -\u02ff\u2010-\u2027\u3000-\u3029\u3030-\u3098\u309b-\u9fff\uff00-\uffef]"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,8 @@ def segments(body: str) -> Segments:
     if gsm:
         sizes = [14 if char in GSM_EXTENDED else 7 for char in body]
         return Segments("GSM-7", _pack(sizes), sum(sizes) // 7)
+    if not COMPOSED.search(body):
+        return Segments("UCS-2", 1 if len(body) <= 70 else -(-len(body) // 67), len(body))
     sizes = [8 * len(cluster.encode("utf-16-le")) for cluster in _clusters(body)]
     return Segments("UCS-2", _pack(sizes), sum(sizes) // 16)
 

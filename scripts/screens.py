@@ -6,6 +6,7 @@ Uses a throw-away district with a notice, a booking and an enrolment in it; need
 from __future__ import annotations
 
 import logging
+import math
 import re
 import shutil
 import sys
@@ -24,6 +25,7 @@ from werkzeug.serving import make_server
 from coordination.app import create_app
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
+from coordination.domain.communication import budgets
 from coordination.domain.communication import services as communication
 from coordination.domain.people import links
 from coordination.domain.people.contacts import phones_of
@@ -33,6 +35,7 @@ from coordination.domain.practice import services as practice
 from coordination.domain.practice.models import PracticeSession
 from coordination.embedded import EmbeddedPostgres
 from coordination.ground import clock
+from coordination.ground.actor import Role
 from coordination.ground.text import Text
 from coordination.seed.demo import PASSWORD, ZONE, load_demo
 from coordination.settings import Settings
@@ -58,6 +61,8 @@ PAGES = (
     ("notice-progress", "lijing", "/notices/1/progress"),
     ("compose-district", "admin", "/notices/new"),
     ("quiet-hours", "admin", "/admin/quiet"),
+    ("text-limits", "admin", "/admin/limits"),
+    ("text-budget", "admin", "/admin/limits/budgets/2"),
     ("school-year", "admin", "/admin/schooldays"),
     ("reminders-district", "admin", "/admin/reminders"),
     ("reminders-school", "liufang", "/activities/reminders/schools/2"),
@@ -150,6 +155,7 @@ def furnish(story: Story) -> dict[str, str]:
             ),
             level="confirm",
         )
+    set_budgets(story)
     notices = story.deliver()
     for text in notices[5:17]:
         with Session(story.engine) as session:
@@ -191,6 +197,19 @@ def furnish(story: Story) -> dict[str, str]:
         "consent": CODE.findall(consents[0].body)[0],
         "day": day.isoformat(),
     }
+
+
+def set_budgets(story: Story) -> None:
+    """One school with room, one that has little left, one with none."""
+    office = story.staff("admin")
+    (district,) = office.orgs(Role.DISTRICT_ADMIN)
+    with Session(story.engine) as session:
+        found = budgets.accounts_of_district(session, district, budgets.month_of(clock.now()))
+    schools = [a for a in found if a.org_id != district]
+    with story.acting(office) as uow:
+        little = math.ceil(max(a.used for a in found) * 10 / 9)
+        for account, yuan in zip(schools, (little, 500, 0), strict=False):
+            budgets.set_budget(uow, office_id=district, org_id=account.org_id, yuan=yuan)
 
 
 def hand_in_roster(story: Story) -> None:

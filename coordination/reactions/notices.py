@@ -14,11 +14,13 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from coordination.domain.communication import budgets
 from coordination.domain.people.models import ContactPoint, Person
 from coordination.ground import portal
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from notifications import outbox, templates
+from notifications.segments import segments
 from notifications.values import MessageClass, Outgoing
 
 _MESSAGES = Path(__file__).parent / "messages"
@@ -108,12 +110,14 @@ def tell(
     not_before: datetime | None = None,
     valid_until: datetime | None = None,
     once_as: str | None = None,
+    payer: int | Mapping[int, int] | None = None,
 ) -> int:
     """Write one message per phone; returns how many rows are new.
 
     `params` are shared by all, `own_params` add to them per person id. The same `key`, `subject` and
     `version` never reaches one phone twice, however often a handler runs. Several keys that are told
-    `once_as` the same count as one: a phone gets only the first of them.
+    `once_as` the same count as one: a phone gets only the first of them. `payer` is the organisation
+    on whose account the texts are counted, of all or per person id.
     """
     wanted = list(dict.fromkeys(person_ids))
     if not wanted:
@@ -158,4 +162,18 @@ def tell(
             )
         )
     written: int = outbox.enqueue(uow.session, messages)
+    if payer is not None and written:
+        # what only stood there already was counted when it was written
+        new = messages if written == len(messages) else messages[:written]
+        budgets.charge(uow, _sizes(new, payer), subject)
     return written
+
+
+def _sizes(messages: Iterable[Outgoing], payer: int | Mapping[int, int]) -> dict[int, list[int]]:
+    """The segments of each text, by who pays for it."""
+    sizes: dict[int, list[int]] = {}
+    for message in messages:
+        pays = payer.get(message.recipient_id) if isinstance(payer, Mapping) else payer
+        if pays is not None:
+            sizes.setdefault(pays, []).append(segments(message.body).count)
+    return sizes

@@ -103,6 +103,7 @@ def _tell(uow: UnitOfWork, key: str, people: list[int], story: _Story, version: 
         subject=("booking", story.booking.id),
         version=version,
         valid_until=story.times[-1].ends_at,
+        payer=story.booking.school_id,
     )
 
 

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from coordination.domain.communication import budgets
 from coordination.domain.communication.events import NoticeStopped, NoticeStretchDue
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.people import links
 from coordination.domain.people.models import ClassGroup, Organisation, Person
-from coordination.ground.text import Text, mask_name
+from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.ground.uow import UnitOfWork
-from coordination.reactions.notices import tell
+from coordination.reactions.notices import render, tell
 from notifications import outbox
+from notifications.segments import segments
 from notifications.values import MessageClass
 
 OPEN_FOR = timedelta(days=60)
@@ -49,18 +52,26 @@ def write(uow: UnitOfWork, event: NoticeStretchDue) -> None:
         uow,
         "notice_nudge" if event.round else "notice",
         readers,
-        {"sender": sender_of(uow, notice), "title": Text(notice.title_zh, notice.title_en)},
+        {"sender": sender_of(uow.session, notice), "title": Text(notice.title_zh, notice.title_en)},
         subject=("notice", notice.id),
         version=f"nudge-{event.round}" if event.round else "1",
         message_class=message_class,
         codes=codes,
         own_params=own,
+        payer=notice.school_id,
     )
 
 
 def stop(uow: UnitOfWork, event: NoticeStopped) -> None:
     """Nothing more leaves; what a provider has already is on its way."""
-    outbox.cancel(uow.session, "notice", event.notice_id)
+    subject = ("notice", event.notice_id)
+    kept = outbox.withdraw(uow.session, *subject)
+    budgets.give_back(
+        uow,
+        subject,
+        sum(count for count, _ in kept),
+        sum(count * segments(body).count for count, body in kept),
+    )
 
 
 def _children(names: Sequence[str]) -> Text:
@@ -68,10 +79,28 @@ def _children(names: Sequence[str]) -> Text:
     return Text("、".join(masked), ", ".join(masked))
 
 
-def sender_of(uow: UnitOfWork, notice: Notice) -> Text:
+def sender_of(session: Session, notice: Notice) -> Text:
     """Who signs: the school, and the class if there is one."""
-    school = uow.session.get_one(Organisation, notice.school_id)
-    group = uow.session.get(ClassGroup, notice.class_id) if notice.class_id else None
+    school = session.get_one(Organisation, notice.school_id)
+    group = session.get(ClassGroup, notice.class_id) if notice.class_id else None
     if group is None:
         return Text(school.name_zh, school.name_en)
     return Text(f"{school.name_zh}{group.name_zh}", f"{school.name_en}, {group.name_en}")
+
+
+# a name and a code as long as most
+SAMPLE = {"children": Text("王*雨", "王*雨")}
+SAMPLE_CODE = "7K3QX9MD2F"
+
+
+def segments_of(session: Session, notice: Notice, key: str) -> dict[str, int]:
+    """How many segments one text of a notice has in each language, before any is written."""
+    values = {
+        **SAMPLE,
+        "sender": sender_of(session, notice),
+        "title": Text(notice.title_zh, notice.title_en),
+    }
+    return {lang: segments(render(key, lang, values, SAMPLE_CODE)).count for lang in LANGUAGES}
+
+
+budgets.estimated_by(segments_of)

@@ -97,6 +97,22 @@ def _own(
     return own
 
 
+def _schools(uow: UnitOfWork, recipients: Collection[Recipient]) -> dict[int, int]:
+    """Per guardian the school of their children, on whose account the text is counted."""
+    rows = uow.session.execute(
+        select(Person.id, Person.school_id).where(
+            Person.id.in_({c for r in recipients for c in r.child_ids})
+        )
+    )
+    school_of = {child: school for child, school in rows if school is not None}
+    return {
+        r.guardian_id: school_of[child]
+        for r in recipients
+        for child in r.child_ids[:1]
+        if child in school_of
+    }
+
+
 def _teachers(
     uow: UnitOfWork, session_id: int, class_ids: Collection[int] | None = None
 ) -> list[int]:
@@ -257,6 +273,7 @@ def _write_to_guardians(
         own_params=_own(uow, recipients),
         valid_until=valid_until or held.starts_at,
         once_as=once_as,
+        payer=_schools(uow, recipients),
     )
     phones = {r.household_key for r in recipients}
     return {r.guardian_id for r in concerned if r.household_key in phones}
@@ -332,6 +349,7 @@ def class_enrolled(uow: UnitOfWork, event: ClassEnrolled) -> None:
         },
         subject=("session", held.id),
         version=f"class-{event.class_id}",
+        payer=group.school_id,
     )
     _invite(uow, held)
 
@@ -433,6 +451,7 @@ def _news_without_question(
         version=version,
         own_params=_own(uow, rest),
         valid_until=held.starts_at,
+        payer=_schools(uow, rest),
     )
     return {r.guardian_id for r in rest}
 
@@ -468,6 +487,7 @@ def cancelled(uow: UnitOfWork, event: SessionCancelled) -> None:
         version="1",
         message_class="urgent",
         valid_until=held.starts_at,
+        payer=_schools(uow, guardians),
     )
     agenda.cancel(uow, subject_type="session", subject_id=held.id)
     invitations.send(uow, "session", held.id, ())

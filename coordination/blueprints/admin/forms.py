@@ -11,6 +11,7 @@ from coordination.web.forms import (
     LocalDateField,
     LocalTimeField,
     NumberField,
+    Optional,
     RadioField,
     Required,
     both,
@@ -35,6 +36,12 @@ class LimitForm(Form):
         both("每部手机每天最多几条", "Texts per phone and day"),
         [Chosen("请填写整数；0 表示不限。", "Enter a whole number; 0 means no limit.")],
     )
+
+
+class BudgetForm(Form):
+    """What the texts of an organisation may cost in a month; empty is no budget."""
+
+    yuan = NumberField(both("每月预算（元）", "Budget a month (yuan)"), [Optional()])
 
 
 class TermForm(Form):

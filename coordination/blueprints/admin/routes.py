@@ -9,8 +9,8 @@ from flask import Blueprint, current_app, redirect, render_template, request, ur
 from flask.typing import ResponseReturnValue
 
 from calendars.workdays import DayKind
-from coordination.blueprints.admin.forms import DaysForm, LimitForm, QuietForm, TermForm
-from coordination.domain.communication import limits, quiet
+from coordination.blueprints.admin.forms import BudgetForm, DaysForm, LimitForm, QuietForm, TermForm
+from coordination.domain.communication import budgets, limits, quiet
 from coordination.domain.oversight import audits, traces
 from coordination.domain.oversight import running as circuits_and_jobs
 from coordination.domain.oversight.running import board_of
@@ -122,10 +122,12 @@ def quiet_hours() -> ResponseReturnValue:
 @bp.route("/limits", methods=["GET", "POST"])
 @guard(Access.ADMIN)
 def text_limits() -> ResponseReturnValue:
-    """How many texts a phone gets in a day."""
+    """How many texts a phone gets in a day, and what each school's texts have cost this month."""
     office, form = _own_office(), LimitForm()
+    month = budgets.month_of(clock.now())
     with reading() as held:
         most = limits.chosen(held)
+        accounts = budgets.accounts_of_district(held, office, month)
     if not form.is_submitted():
         form.per_day.data = limits.PROPOSED if most is None else most
     wanted = form.per_day.data
@@ -135,7 +137,28 @@ def text_limits() -> ResponseReturnValue:
         if done.ok:
             say(Text("每日上限已保存。", "The daily limit is saved."))
             return redirect(url_for("admin.text_limits"), 303)
-    return render_form("admin/limits.html", form, most=most)
+    return render_form("admin/limits.html", form, most=most, accounts=accounts)
+
+
+@bp.route("/limits/budgets/<int:org_id>", methods=["GET", "POST"])
+@guard(Access.ADMIN)
+def text_budget(org_id: int) -> ResponseReturnValue:
+    """What the texts of a school, or of the district's own notices, may cost in a month."""
+    office, form = _own_office(), BudgetForm()
+    with reading() as held:
+        found = budgets.accounts_of_district(held, office, budgets.month_of(clock.now()))
+    account = next((a for a in found if a.org_id == org_id), None)
+    if account is None:
+        raise NotFound()
+    if not form.is_submitted() and account.budget is not None:
+        form.yuan.data = int(account.budget)
+    if form.validate_on_submit():
+        with attempt(form) as done, unit_of_work() as uow:
+            budgets.set_budget(uow, office_id=office, org_id=org_id, yuan=form.yuan.data)
+        if done.ok:
+            say(Text("预算已保存。", "The budget is saved."))
+            return redirect(url_for("admin.text_limits"), 303)
+    return render_form("admin/budget.html", form, account=account)
 
 
 def _own_office() -> int:

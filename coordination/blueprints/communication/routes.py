@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.forms import NoticeForm
-from coordination.domain.communication import queries, rules, services
+from coordination.domain.communication import budgets, queries, rules, services
 from coordination.domain.communication.audience import (
     Audience,
     Counts,
@@ -54,9 +54,6 @@ bp = Blueprint("communication", __name__, url_prefix="/notices")
 
 opens("notice", "communication.open_notice")
 
-# What one segment costs is the operator's price; shown so that a sender sees the difference.
-YUAN_PER_SEGMENT = Decimal("0.05")
-
 
 def _links_allowed() -> bool:
     return bool(current_app.config["SETTINGS"].sms_links == "allowed")
@@ -87,7 +84,7 @@ class Preview:
     @property
     def cost(self) -> Decimal:
         """In yuan, for all messages of this language."""
-        return YUAN_PER_SEGMENT * self.size.count * self.messages
+        return budgets.cost(self.size.count * self.messages)
 
 
 def _previews(counts: Counts, sender: Text, title: Text) -> list[Preview]:
@@ -121,6 +118,8 @@ class Addressees:
     audience: Audience | None
     # when the texts will leave, if not at once
     waits: datetime | None = None
+    # whose texts these are, and what this month has cost; None before anybody is chosen
+    account: budgets.Account | None = None
 
 
 def _addressees(held: Session, form: NoticeForm) -> Addressees:
@@ -130,7 +129,7 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
         org = held.get_one(Organisation, int(form.org_id.data))
         name = Text(org.name_zh, org.name_en)
         counts = counts_of_organisation(held, org.id, when.today())
-        return Addressees(_everybody(org), name, counts, None, waits)
+        return Addressees(_everybody(org), name, counts, None, waits, _account(held, org.id))
     groups = [
         g
         for g in queries.classes_to_write_to(held, current_actor())
@@ -139,7 +138,16 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
     audience = audience_of(held, [g.id for g in groups], when.today())
     school = held.get(Organisation, groups[0].school_id) if groups else None
     label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
-    return Addressees(label, _sender(groups, school), audience.counts(), audience, waits)
+    account = _account(held, school.id) if school else None
+    return Addressees(label, _sender(groups, school), audience.counts(), audience, waits, account)
+
+
+def _account(held: Session, org_id: int) -> budgets.Account:
+    return budgets.accounts(held, [org_id], budgets.month_of(clock.now()))[org_id]
+
+
+def _cost(previews: list[Preview]) -> Decimal:
+    return sum((p.cost for p in previews), Decimal(0))
 
 
 def _everybody(org: Organisation) -> Text:
@@ -182,11 +190,13 @@ def _compose(form: NoticeForm) -> ResponseReturnValue:
         somebody = _offer(held, form)
         whom = _addressees(held, form)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
+    previews = _previews(whom.counts, whom.sender, title)
     return render_form(
         "communication/compose.html",
         form,
         whom=whom,
-        previews=_previews(whom.counts, whom.sender, title),
+        previews=previews,
+        cost=_cost(previews),
         nobody=not somebody,
     )
 
@@ -246,13 +256,21 @@ def _check(form: NoticeForm) -> ResponseReturnValue:
         whom = _addressees(held, form)
         found = _concerns(held, form)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
+    previews = _previews(whom.counts, whom.sender, title)
+    with attempt(form) as done:
+        # said before the last button, and held to again when it is pressed
+        if whom.account is not None and not form.urgent_reason.data:
+            budgets.refuse_beyond(whom.account, _cost(previews))
+    if not done.ok:
+        return _compose(form)
     return render_form(
         "communication/check.html",
         form,
         whom=whom,
         concerns=[(getattr(form, c.field).label.text, c.says) for c in found],
         kinds=" ".join(sorted({c.kind for c in found})),
-        previews=_previews(whom.counts, whom.sender, title),
+        previews=previews,
+        cost=_cost(previews),
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import and_, func, not_, select
+from sqlalchemy import ColumnElement, Select, Subquery, and_, func, not_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.orm import Session
 
@@ -111,7 +111,6 @@ def counts_of_organisation(session: Session, org_id: int, today: date) -> Counts
     """Counts for everybody of a school or district, by statements whose cost grows with it but whose
     answer does not."""
     found = recipients_query(children_of_organisation(org_id, today), today)
-    reachable = and_(found.c.has_phone, not_(found.c.stopped))
     guardians, without, opted_out, stopped = session.execute(
         select(
             func.count(),
@@ -120,13 +119,7 @@ def counts_of_organisation(session: Session, org_id: int, today: date) -> Counts
             func.count().filter(found.c.stopped),
         ).select_from(found)
     ).one()
-    first = (
-        select(found.c.language, found.c.child_ids)
-        .where(reachable)
-        .ext(distinct_on(found.c.household_key))
-        .order_by(found.c.household_key, found.c.rank, found.c.guardian_id)
-        .subquery("first")
-    )
+    first = _first_of_each_phone(found)
     languages: dict[str, int] = {}
     examples: dict[str, Example] = {}
     for language, count, child in session.execute(
@@ -144,6 +137,33 @@ def counts_of_organisation(session: Session, org_id: int, today: date) -> Counts
         bad_number=stopped - opted_out,
         languages=languages,
         examples=examples,
+    )
+
+
+def texts_by_language(
+    session: Session, children: Select[int], today: date, *, urgent: bool = False
+) -> dict[str, int]:
+    """How many texts a notice about these children is, in each language; an urgent one reaches those
+    who opted out, too."""
+    first = _first_of_each_phone(recipients_query(children, today), urgent=urgent)
+    return {
+        language: count
+        for language, count in session.execute(
+            select(first.c.language, func.count()).group_by(first.c.language)
+        )
+    }
+
+
+def _first_of_each_phone(found: Subquery, *, urgent: bool = False) -> Subquery:
+    stopped: ColumnElement[bool] = found.c.stopped
+    if urgent:
+        stopped = and_(stopped, found.c.why != OPTED_OUT)
+    return (
+        select(found.c.language, found.c.child_ids)
+        .where(found.c.has_phone, not_(stopped))
+        .ext(distinct_on(found.c.household_key))
+        .order_by(found.c.household_key, found.c.rank, found.c.guardian_id)
+        .subquery("first")
     )
 
 

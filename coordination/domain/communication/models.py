@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import date, datetime, time
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import BigInteger, Text
@@ -35,6 +35,8 @@ class Notice(Row, Base):
     urgent_reason: Mapped[str | None]
     # what the sender was warned of (content.WORDS) and sent all the same
     looked_at: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    # sent as urgent although the month's budget was used up
+    over_budget: Mapped[bool] = mapped_column(server_default=text("false"))
     sent_at: Mapped[datetime | None]
 
     __scope__ = {"school": "school_id", "class": "class_id", "person": "sender_id"}
@@ -68,6 +70,36 @@ class TextLimit(Row, Base):
     __table_args__ = (CheckConstraint("per_day between 0 and 100", name="per_day"),)
 
 
+class TextBudget(Row, Base):
+    """短信预算: what the texts of a school, or of the district's own notices, may cost in a month."""
+
+    __tablename__ = "text_budget"
+    org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), unique=True)
+    yuan: Mapped[int]
+
+    __scope__ = {"school": "org_id"}
+    __table_args__ = (CheckConstraint("yuan between 0 and 10000000", name="yuan"),)
+
+
+class TextSpend(Base):
+    """短信花费: what was written on an account in a month; given back with a minus. Only added to."""
+
+    __tablename__ = "text_spend"
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    month: Mapped[date]
+    subject_type: Mapped[str]
+    subject_id: Mapped[int]
+    texts: Mapped[int]
+    segments: Mapped[int]
+
+    __table_args__ = (
+        # an account is summed up from the index alone
+        Index("ix_text_spend_account", "org_id", "month", postgresql_include=["segments"]),
+        Index("ix_text_spend_subject", "subject_type", "subject_id"),
+    )
+
+
 class NoticeRound(Row, Base):
     """发送轮次: the first text (0) or a reminder (1, 2, …), written out a stretch at a time.
 
@@ -80,6 +112,10 @@ class NoticeRound(Row, Base):
     started_at: Mapped[datetime]
     upto: Mapped[int] = mapped_column(BigInteger, server_default="0")
     done_at: Mapped[datetime | None]
+    # segments of the texts still to be written, and of one of them: while a round is open, they are
+    # as good as spent
+    reserved: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    segments_each: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
     __table_args__ = (
         Index("uq_notice_round", "notice_id", "number", unique=True),

@@ -27,7 +27,8 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
-from coordination.domain.communication import rules
+from coordination.domain.communication import budgets, rules
+from coordination.domain.communication.audience import texts_by_language
 from coordination.domain.communication.content import Concern, concerns
 from coordination.domain.communication.events import (
     NoticeAcknowledged,
@@ -111,7 +112,7 @@ def send_notice(
     notice.state, notice.sent_at = "sent", uow.now
     uow.session.add(notice)
     uow.session.flush()  # rounds and recipients refer to it
-    _begin_round(uow, notice, 0)
+    _begin_round(uow, notice, 0, _within_budget(uow, notice, "notice"))
     return notice
 
 
@@ -130,6 +131,41 @@ def concerns_of(session: Session, children: Select[int], title: Text, body: Text
         .distinct()
     )
     return concerns(said, list(names))
+
+
+def _within_budget(uow: UnitOfWork, notice: Notice, key: str) -> tuple[int, int]:
+    """Segments of a round and of one of its texts; refuses a routine one that the budget cannot bear.
+
+    The lock is held until what is sent stands in the outbox (or as reserved), so that of two who
+    send at once the second sees what the first has spent. Without a budget nothing is estimated.
+    """
+    if not budgets.lock(uow, notice.school_id):
+        return 0, 0
+    if key == "notice":
+        today = uow.now.date()
+        texts = texts_by_language(
+            uow.session, children_of(notice, today), today, urgent=bool(notice.urgent_reason)
+        )
+    else:
+        texts = {
+            language: count
+            for language, count in uow.session.execute(
+                select(NoticeRecipient.language, func.count())
+                .where(is_silent(notice))
+                .group_by(NoticeRecipient.language)
+            )
+        }
+    total, each = budgets.estimate(uow.session, notice, key, texts)
+    month = budgets.month_of(uow.now)
+    account = budgets.accounts(uow.session, [notice.school_id], month)[notice.school_id]
+    needed = budgets.cost(total)
+    if key != "notice":
+        budgets.refuse_reminder_beyond(account, needed)
+    elif notice.urgent_reason:
+        notice.over_budget = account.has_no_room(needed)
+    else:
+        budgets.refuse_beyond(account, needed)
+    return total, each
 
 
 def _addressed(uow: UnitOfWork, class_ids: Collection[int], org_id: int | None) -> Notice:
@@ -170,10 +206,17 @@ def places_of(notice: Notice) -> list[Scope]:
 STRETCH = 1000
 
 
-def _begin_round(uow: UnitOfWork, notice: Notice, number: int) -> None:
+def _begin_round(uow: UnitOfWork, notice: Notice, number: int, segments: tuple[int, int]) -> None:
     """Start a round. Some classes are written to at once; a whole school is left to the clock, so
-    that the sender need not wait."""
-    begun = NoticeRound(notice_id=notice.id, number=number, started_at=uow.now, upto=0)
+    that the sender need not wait. `segments` are those of all texts and of one of them."""
+    begun = NoticeRound(
+        notice_id=notice.id,
+        number=number,
+        started_at=uow.now,
+        upto=0,
+        reserved=segments[0],
+        segments_each=segments[1],
+    )
     uow.session.add(begun)
     uow.session.flush()
     while notice.reach not in WIDE and begun.done_at is None:
@@ -221,6 +264,7 @@ def _stretch(uow: UnitOfWork, notice: Notice, begun: NoticeRound) -> None:
     ids = tuple(uow.session.scalars(query))
     if ids:
         begun.upto = ids[-1]
+        begun.reserved = max(0, begun.reserved - len(ids) * begun.segments_each)
         uow.record(NoticeStretchDue(notice.id, begun.number, ids))
     if len(ids) < STRETCH:
         begun.done_at = uow.now
@@ -372,6 +416,7 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
         )
     last = rounds[-1]
     rules.refuse_impatience(last.started_at if last.number else None, uow.now)
+    segments = _within_budget(uow, notice, "notice_nudge")
     reminded = len(
         uow.session.scalars(
             update(NoticeRecipient)
@@ -385,7 +430,7 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
             Text("所有家庭都已回复，无需提醒。", "Every family has answered; nobody to remind."),
             code="nobody_silent",
         )
-    _begin_round(uow, notice, last.number + 1)
+    _begin_round(uow, notice, last.number + 1, segments)
     return reminded
 
 

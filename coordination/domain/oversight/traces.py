@@ -229,6 +229,7 @@ class UrgentLine:
     school: Text
     sender: str
     reason: str
+    over_budget: bool
 
 
 def urgent_notices(session: Session, actor: Actor) -> list[UrgentLine]:
@@ -241,6 +242,7 @@ def urgent_notices(session: Session, actor: Actor) -> list[UrgentLine]:
             Organisation.name_en,
             Person.name,
             Notice.urgent_reason,
+            Notice.over_budget,
         )
         .join(Organisation, Organisation.id == Notice.school_id)
         .join(Person, Person.id == Notice.sender_id)
@@ -249,7 +251,7 @@ def urgent_notices(session: Session, actor: Actor) -> list[UrgentLine]:
         .limit(SHOWN)
     )
     return [
-        UrgentLine(at, Text(zh, en), name, reason)
-        for at, zh, en, name, reason in rows
+        UrgentLine(at, Text(zh, en), name, reason, over)
+        for at, zh, en, name, reason, over in rows
         if at is not None and reason is not None
     ]

@@ -42,6 +42,8 @@ _ZH = {
     "shift_assignment": "志愿者排班",
     "shift_need": "志愿班次",
     "term": "学期",
+    "text_budget": "短信预算",
+    "text_limit": "短信限额",
 }
 
 
