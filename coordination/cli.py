@@ -142,6 +142,17 @@ def doctor() -> None:
     raise SystemExit(examine(_settings(database=False)))
 
 
+@main.command("report-address")
+def report_address() -> None:
+    """Print the address to enter at Aliyun for its status reports; it holds a secret."""
+    from coordination.ground import crypto
+    from coordination.reactions.carriers import report_path
+
+    settings = _settings(database=False)
+    crypto.use_key(settings.field_key)
+    click.echo(f"{settings.public_url}{report_path()}")
+
+
 @main.command()
 def policy() -> None:
     """Print who may do what."""

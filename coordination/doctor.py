@@ -132,6 +132,10 @@ def _templates(settings: Settings) -> Iterator[Finding]:
                 # as the second provider it carries what it has; the rest waits for the first
                 optional=settings.sms_fallback == "aliyun",
             )
+    yield Finding(
+        "Status reports",
+        "come to the address that `coordination report-address` prints; enter it at the gateway",
+    )
     good = sum(template.usable for template in templates)
     yield Finding("Templates", f"{good} of {len(templates)} approved")
 

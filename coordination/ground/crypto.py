@@ -77,6 +77,11 @@ def token_hash(token: str) -> bytes:
     return hmac.new(_derived("token"), token.encode(), hashlib.sha256).digest()
 
 
+def address_key(purpose: str) -> str:
+    """A secret part of an address for a machine that cannot sign what it sends (32 hex digits)."""
+    return _derived(f"address:{purpose}").hex()[:32]
+
+
 def new_token() -> str:
     """A feed or session secret: 256 bits, URL-safe."""
     return secrets.token_urlsafe(32)

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Engine
 
+from coordination.ground import crypto
 from coordination.reactions import approvals
 from coordination.reactions.invitations import Invitations
 from coordination.settings import Settings, can_send_by
@@ -81,6 +82,11 @@ def rates_of(settings: Settings) -> dict[str, float]:
 def values_kept(settings: Settings) -> bool:
     """Whether the values of a message are kept beside its text: a gateway of templates needs them."""
     return "aliyun" in (settings.sms_channel, settings.sms_fallback)
+
+
+def report_path() -> str:
+    """Where Aliyun reports how texts fare: it signs nothing, so the address itself is the secret."""
+    return f"/webhooks/aliyun/report/{crypto.address_key('aliyun-report')}"
 
 
 def _twilio(settings: Settings) -> Channel:

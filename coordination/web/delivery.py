@@ -54,6 +54,11 @@ _REASONS: dict[str, Text] = {
     "30005": Text("号码不存在", "the number does not exist"),
     "30006": Text("不是手机号", "not a mobile number"),
     "30007": Text("被运营商拦截", "blocked by the carrier"),
+    "INVALID_NUMBER": Text("号码无效", "the number is not valid"),
+    "MOBILE_NOT_ON_SERVICE": Text(
+        "号码停机或不存在", "the number is out of service or does not exist"
+    ),
+    "MOBILE_IN_BLACK": Text("号码在黑名单中", "the number is on the carrier's black list"),
     "21211": Text("号码无效", "the number is not valid"),
     "21614": Text("不是手机号", "not a mobile number"),
     "21610": Text("已退订短信", "has opted out of texts"),

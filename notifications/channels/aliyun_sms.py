@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Literal
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from requests.exceptions import ConnectionError as RequestsConnectionError
@@ -81,7 +83,63 @@ CODES: Mapping[str, Code] = {
 }
 # the gateway broke while it worked on the request: it may have taken the message
 BROKEN = frozenset({"isp.SYSTEM_ERROR", "isp.UNKNOWN_ERR_CODE", "InternalError"})
+LONGEST_ID = 64
+LOOKS_LIKE_A_CODE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 STATUS: Mapping[int, str] = {1: "sent", 2: "undelivered", 3: "delivered"}
+
+
+# reported later: nobody is at this number, or it takes no texts
+BAD_NUMBERS = frozenset({"INVALID_NUMBER", "MOBILE_NOT_ON_SERVICE"})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One line of a status report. `attempt_id` is what we gave as OutId, if it is one of ours."""
+
+    attempt_id: UUID | None
+    provider_id: str | None
+    status: str
+    error_code: str | None
+
+
+class BadReport(ValueError):
+    """What came in is no list of reports."""
+
+
+def reports_of(body: bytes) -> list[Report]:
+    """Read what the gateway pushes (SmsReport); BadReport if it is something else.
+
+    A line that says nothing of use is left out: the others must not suffer from it.
+    """
+    try:
+        lines = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadReport("not JSON") from error
+    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+        raise BadReport("not a list of objects")
+    return [report for line in lines if (report := _report(line)) is not None]
+
+
+def _report(line: Mapping[str, object]) -> Report | None:
+    done, biz, code = line.get("success"), line.get("biz_id"), line.get("err_code")
+    attempt_id = _uuid(line.get("out_id"))
+    provider_id = biz if isinstance(biz, str) and 0 < len(biz) <= LONGEST_ID else None
+    if not isinstance(done, bool) or (attempt_id is None and provider_id is None):
+        return None
+    said = code if isinstance(code, str) and LOOKS_LIKE_A_CODE.fullmatch(code) else "no_code"
+    return Report(
+        attempt_id,
+        provider_id,
+        "delivered" if done else "undelivered",
+        None if done else said,
+    )
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

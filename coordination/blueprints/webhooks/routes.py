@@ -1,7 +1,7 @@
-"""What Twilio reports: how texts fare, and what people text back. Anything unsigned is refused.
+"""What providers report: how texts fare, and what people text back. Anything unsigned is refused.
 
-The signature is made on the public address. To a status report the answer is empty: Twilio only looks
-at the status code; to a text, its answer may be a text.
+Twilio signs on the public address; to its status report the answer is empty, it only looks at the
+status code; to a text, the answer may be a text. Aliyun signs nothing: its address is the secret.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import hmac
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from markupsafe import escape
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM
 from coordination.domain.people import optouts
+from coordination.ground import crypto
 from coordination.ground.errors import Forbidden, Invalid
 from coordination.ground.phones import normal_phone
 from coordination.ground.text import Text
@@ -78,6 +79,43 @@ def twilio_status(attempt: UUID | None) -> ResponseReturnValue:
             strike=is_strike(error_code),
         )
     return "", 204
+
+
+@bp.post("/webhooks/aliyun/report/<key>")
+@guard(Access.WEBHOOK)
+def aliyun_report(key: str) -> ResponseReturnValue:
+    """Many status reports at once; an answer other than 200 makes the gateway send all of them again."""
+    from notifications.channels.aliyun_sms import BAD_NUMBERS, BadReport, reports_of
+
+    right = crypto.address_key("aliyun-report")
+    if not hmac.compare_digest(key.encode("utf-8", "replace"), right.encode()):
+        raise Forbidden()
+    try:
+        lines = reports_of(request.get_data())
+    except BadReport as error:
+        raise Invalid(
+            Text(
+                "不是状态报告。请推送 JSON 数组。", "This is no status report; send a JSON array."
+            ),
+            code="no_report",
+        ) from error
+    act_as(SYSTEM)
+    # one by one: a report must not wait at a message for all the others
+    for line in lines:
+        with unit_of_work() as uow:
+            uow.authorize(Action.SYSTEM_RUN)
+            receipts.apply_status(
+                uow.session,
+                attempt_id=line.attempt_id,
+                # an attempt that was found in the list has a name of ours there
+                provider_id=None if line.attempt_id else line.provider_id,
+                channels=("aliyun_sms", "sms"),
+                status=line.status,
+                error_code=line.error_code,
+                at=uow.now,
+                strike=line.error_code in BAD_NUMBERS,
+            )
+    return jsonify(code=0, msg="接收成功")
 
 
 @bp.post("/webhooks/twilio/inbound")
