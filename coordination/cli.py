@@ -142,15 +142,17 @@ def doctor() -> None:
     raise SystemExit(examine(_settings(database=False)))
 
 
-@main.command("report-address")
-def report_address() -> None:
-    """Print the address to enter at Aliyun for its status reports; it holds a secret."""
+@main.command("aliyun-addresses")
+def aliyun_addresses() -> None:
+    """Print the addresses to enter at Aliyun for status reports and replies; they hold a secret."""
     from coordination.ground import crypto
-    from coordination.reactions.carriers import report_path
+    from coordination.reactions.carriers import aliyun_paths
 
     settings = _settings(database=False)
     crypto.use_key(settings.field_key)
-    click.echo(f"{settings.public_url}{report_path()}")
+    names = ("状态报告 SmsReport", "上行消息 SmsUp")
+    for name, path in zip(names, aliyun_paths(settings), strict=True):
+        click.echo(f"{name}  {settings.public_url}{path}")
 
 
 @main.command()

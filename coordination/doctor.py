@@ -133,8 +133,8 @@ def _templates(settings: Settings) -> Iterator[Finding]:
                 optional=settings.sms_fallback == "aliyun",
             )
     yield Finding(
-        "Status reports",
-        "come to the address that `coordination report-address` prints; enter it at the gateway",
+        "Reports and replies",
+        "come to the addresses that `coordination aliyun-addresses` prints; enter them at the gateway",
     )
     good = sum(template.usable for template in templates)
     yield Finding("Templates", f"{good} of {len(templates)} approved")

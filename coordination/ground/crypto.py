@@ -77,9 +77,9 @@ def token_hash(token: str) -> bytes:
     return hmac.new(_derived("token"), token.encode(), hashlib.sha256).digest()
 
 
-def address_key(purpose: str) -> str:
-    """A secret part of an address for a machine that cannot sign what it sends (32 hex digits)."""
-    return _derived(f"address:{purpose}").hex()[:32]
+def path_secret(purpose: str) -> str:
+    """The secret in the address of a machine that cannot sign what it sends (32 hex digits)."""
+    return hmac.digest(_derived("path"), purpose.encode(), "sha256").hex()[:32]
 
 
 def new_token() -> str:

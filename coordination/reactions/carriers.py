@@ -84,9 +84,15 @@ def values_kept(settings: Settings) -> bool:
     return "aliyun" in (settings.sms_channel, settings.sms_fallback)
 
 
-def report_path() -> str:
-    """Where Aliyun reports how texts fare: it signs nothing, so the address itself is the secret."""
-    return f"/webhooks/aliyun/report/{crypto.address_key('aliyun-report')}"
+def aliyun_secret(settings: Settings) -> str:
+    """Aliyun signs nothing that it pushes: the address is the secret, and ends with the account's."""
+    return crypto.path_secret(f"aliyun:{settings.aliyun_access_key_secret}")
+
+
+def aliyun_paths(settings: Settings) -> tuple[str, str]:
+    """Where Aliyun pushes how texts fare, and what people text back."""
+    secret = aliyun_secret(settings)
+    return f"/webhooks/aliyun/report/{secret}", f"/webhooks/aliyun/inbound/{secret}"
 
 
 def _twilio(settings: Settings) -> Channel:

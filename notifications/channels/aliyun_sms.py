@@ -12,8 +12,9 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -87,9 +88,11 @@ LONGEST_ID = 64
 LOOKS_LIKE_A_CODE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 STATUS: Mapping[int, str] = {1: "sent", 2: "undelivered", 3: "delivered"}
 
-
-# reported later: nobody is at this number, or it takes no texts
+# reported later: nobody is at this number, or it takes no texts. The gateway does not tell a phone
+# that is off from one that is gone; three in a row, and none delivered between, make a bad number
 BAD_NUMBERS = frozenset({"INVALID_NUMBER", "MOBILE_NOT_ON_SERVICE"})
+# the person said so to the carrier
+OPTED_OUT = frozenset({"USER_REJECT"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,22 +105,58 @@ class Report:
     error_code: str | None
 
 
-class BadReport(ValueError):
-    """What came in is no list of reports."""
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One text from somebody's phone. `sequence` is the gateway's number for it."""
+
+    number: str = field(repr=False)
+    text: str = field(repr=False)
+    sent_at: datetime | None
+    sequence: str
+
+
+class BadPush(ValueError):
+    """What came in is not what the gateway pushes."""
 
 
 def reports_of(body: bytes) -> list[Report]:
-    """Read what the gateway pushes (SmsReport); BadReport if it is something else.
+    """Read status reports (SmsReport); BadPush if it is something else.
 
     A line that says nothing of use is left out: the others must not suffer from it.
     """
+    return [report for line in _pushed(body) if (report := _report(line)) is not None]
+
+
+def replies_of(body: bytes) -> list[Reply]:
+    """Read replies (SmsUp), in the order in which they were sent; BadPush if it is something else."""
+    replies = [reply for line in _pushed(body) if (reply := _reply(line)) is not None]
+    return sorted(replies, key=lambda reply: reply.sent_at or datetime.max.replace(tzinfo=DAY))
+
+
+def _pushed(body: bytes) -> list[dict[str, object]]:
     try:
         lines = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise BadReport("not JSON") from error
+        raise BadPush("not JSON") from error
     if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
-        raise BadReport("not a list of objects")
-    return [report for line in lines if (report := _report(line)) is not None]
+        raise BadPush("not a list of objects")
+    return lines
+
+
+def _reply(line: Mapping[str, object]) -> Reply | None:
+    number, said, sequence = (line.get(k) for k in ("phone_number", "content", "sequence_id"))
+    if not isinstance(number, str) or not isinstance(said, str):
+        return None
+    return Reply(number, said, _moment(line.get("send_time")), str(sequence)[:LONGEST_ID])
+
+
+def _moment(value: object) -> datetime | None:
+    """When the carrier had it, by the gateway's own clock."""
+    if isinstance(value, str):
+        for form in ("%Y-%m-%d %H:%M:%S", "%Y%m%d%H%M%S"):
+            with suppress(ValueError):
+                return datetime.strptime(value, form).replace(tzinfo=DAY)
+    return None
 
 
 def _report(line: Mapping[str, object]) -> Report | None:
