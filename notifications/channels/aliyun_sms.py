@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -189,8 +189,12 @@ class Approved:
     variables: frozenset[str]
 
 
-# (message key, language) -> what was approved for it
-Approvals = Mapping[tuple[str, str], Approved]
+class Approvals(Protocol):
+    """(message key, language) -> what was approved for it by now."""
+
+    def get(self, name: tuple[str, str], /) -> Approved | None:
+        """None while nothing is approved."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,33 +12,35 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import Engine, create_engine, select, text
+from sqlalchemy import Engine, create_engine, select, text, update
 from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 from coordination.app import create_app
 from coordination.cli import main
 from coordination.domain.communication import queries
-from coordination.domain.communication.models import Notice
+from coordination.domain.communication.models import Notice, WordingApproval
 from coordination.domain.people.models import ContactPoint
 from coordination.ground import clock, crypto
 from coordination.reactions.carriers import aliyun_paths
 from coordination.settings import Settings
+from coordination.web import delivery
 from coordination.web.request import SESSION_KEY
 from coordination.worker import configure, drain
 from notifications import suppressions
-from notifications.models import DeliveryAttempt, InboundText, Suppression
+from notifications.models import DeliveryAttempt, InboundText, OutboxMessage, Suppression
 from tests.build import world as worlds
+from tests.build.approved import approve
 from tests.standin.aliyun import CHINA, KEY, SECRET, SIGN_NAME, Standin, Taken
 
 FIELD_KEY = "a field key for tests only"
 # the phone of the guardian in the built world
 MOTHER = "13800138001"
+APPROVED = {("notice", "zh"): "SMS_1", ("notice", "en"): "SMS_2"}
 
 
 @dataclass
@@ -146,13 +148,7 @@ def reply(said: str, *, phone: str = MOTHER, at: str = "", **more: object) -> di
 
 
 @pytest.fixture
-def site(fresh_url: str, tmp_path: Path) -> Iterator[Site]:
-    table = tmp_path / "templates.toml"
-    table.write_text(
-        '[notice]\nvalues = ["sender", "children", "title", "code"]\n'
-        'zh = { id = "SMS_1", state = "approved" }\nen = { id = "SMS_2", state = "approved" }\n',
-        encoding="utf-8",
-    )
+def site(fresh_url: str) -> Iterator[Site]:
     with Standin() as gateway:
         server = make_server("127.0.0.1", 0, lambda *_: [], threaded=True)
         settings = Settings(
@@ -163,7 +159,6 @@ def site(fresh_url: str, tmp_path: Path) -> Iterator[Site]:
             aliyun_access_key_id=KEY,
             aliyun_access_key_secret=SECRET,
             aliyun_sign_name=SIGN_NAME,
-            aliyun_templates=str(table),
             aliyun_endpoint=f"http://{gateway.endpoint}",
         )
         server.app = create_app(settings)
@@ -172,6 +167,7 @@ def site(fresh_url: str, tmp_path: Path) -> Iterator[Site]:
         engine = create_engine(fresh_url)
         with Session(engine) as session:
             world = worlds.build(session, clock.now())
+            approve(session, APPROVED, settings.public_url)
             session.commit()
         yield Site(settings, engine, world, gateway)
         server.shutdown()
@@ -192,6 +188,22 @@ def test_from_the_page_to_the_gateway_and_its_report_back_to_the_page(site: Site
     # repeated, late and contradicting reports move nothing back
     site.push(report(taken), report(taken, success=False, err_code="UNDELIV"))
     assert site.states(notice) == [("delivered", None)]
+
+
+def test_a_wording_that_is_not_approved_does_not_leave_and_says_why(site: Site) -> None:
+    with Session(site.engine) as session, session.begin():
+        session.execute(update(WordingApproval).values(state="submitted"))
+    notice = site.send_from_the_page()
+    drain(site.engine, site.settings)
+    assert site.gateway.calls == []
+    with Session(site.engine) as session, session.begin():
+        (tried,) = session.scalars(select(DeliveryAttempt)).all()
+        assert (tried.state, tried.code) == ("refused", "no_template")
+        session.execute(update(WordingApproval).values(state="approved"))
+        session.execute(update(OutboxMessage).values(next_at=clock.now()))
+    assert str(delivery.reason_word("no_template").en) == "its template is not approved yet"
+    drain(site.engine, site.settings)
+    assert site.states(notice) == [("accepted", None)]
 
 
 def test_a_report_settles_what_the_gateway_took_without_saying_so(site: Site) -> None:

@@ -42,6 +42,7 @@ _ZH = {
     "shift_assignment": "志愿者排班",
     "shift_need": "志愿班次",
     "term": "学期",
+    "wording_approval": "短信模板报备",
 }
 
 
