@@ -6,7 +6,6 @@ import json
 import logging
 import socket
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -172,13 +171,13 @@ def test_a_call_around_midnight_is_looked_for_on_both_days(
     standin: Standin, channel: AliyunSms
 ) -> None:
     midnight = datetime.now(UTC).astimezone(aliyun_sms.DAY).replace(hour=0, minute=0, second=0)
-    mine = replace(make_attempt(), valid_until=None, intent_at=midnight + timedelta(minutes=1))
+    mine = make_attempt()._replace(valid_until=None, intent_at=midnight + timedelta(minutes=1))
     channel.send(mine)
     assert isinstance(channel.find(mine, frozenset()), Found)
     day_before(standin)
     assert isinstance(channel.find(mine, frozenset()), Found)
     assert channel.find(
-        replace(mine, intent_at=midnight + timedelta(hours=1)), frozenset()
+        mine._replace(intent_at=midnight + timedelta(hours=1)), frozenset()
     ) == Absent()  # fmt: skip
 
 
@@ -203,7 +202,7 @@ def test_a_list_that_does_not_answer_leaves_the_doubt(
 def test_what_cannot_go_is_refused_before_the_gateway_is_asked(
     standin: Standin, channel: AliyunSms, changes: dict[str, object], code: str, permanent: bool
 ) -> None:
-    answer = channel.send(replace(make_attempt(), **changes))  # type: ignore[arg-type]
+    answer = channel.send(make_attempt()._replace(**changes))  # type: ignore[arg-type]
     assert isinstance(answer, Refused)
     assert (answer.code, answer.permanent) == (code, permanent)
     assert standin.calls == []

@@ -7,7 +7,6 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qsl
@@ -119,7 +118,7 @@ def test_an_accepted_message_stands_on_the_wire_as_twilio_wants_it(
     "changes", [{}, {"messaging_service_sid": "", "from_number": "+15005550006"}]
 )
 def test_the_bare_request_is_the_sdks_request(standin: Standin, changes: dict[str, str]) -> None:
-    attempt = replace(make_attempt(body="【光明区教育】明天放假 & 值班 ☎ 𠮷"), valid_until=None)
+    attempt = make_attempt(body="【光明区教育】明天放假 & 值班 ☎ 𠮷")._replace(valid_until=None)
     channel = make_channel(standin.base, **changes)
     BY_SDK(channel, attempt)
     asyncio.run(_asend(channel, attempt))
