@@ -58,6 +58,8 @@ PAGES = (
     ("notice-progress", "lijing", "/notices/1/progress"),
     ("compose-district", "admin", "/notices/new"),
     ("quiet-hours", "admin", "/admin/quiet"),
+    ("wordings", "admin", "/admin/wordings"),
+    ("wording", "admin", "/admin/wordings/notice/zh"),
     ("school-year", "admin", "/admin/schooldays"),
     ("reminders-district", "admin", "/admin/reminders"),
     ("reminders-school", "liufang", "/activities/reminders/schools/2"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from coordination.domain.communication.approvals import STATES
 from coordination.domain.people.schooldays import OWN_KINDS
 from coordination.web.forms import (
+    AtMost,
     BooleanField,
     Chosen,
     Form,
@@ -34,6 +36,17 @@ class LimitForm(Form):
     per_day = NumberField(
         both("每部手机每天最多几条", "Texts per phone and day"),
         [Chosen("请填写整数；0 表示不限。", "Enter a whole number; 0 means no limit.")],
+    )
+
+
+class ApprovalForm(Form):
+    """What the provider of texts says of one wording."""
+
+    template_id = LineField(both("服务商的模板编号", "The provider's template id"), [AtMost(40)])
+    state = RadioField(
+        both("审核状态", "State"),
+        choices=[(state, both(word.zh, word.en)) for state, word in STATES.items()],
+        validators=[Required()],
     )
 
 
