@@ -142,6 +142,19 @@ def doctor() -> None:
     raise SystemExit(examine(_settings(database=False)))
 
 
+@main.command("aliyun-addresses")
+def aliyun_addresses() -> None:
+    """Print the addresses to enter at Aliyun for status reports and replies; they hold a secret."""
+    from coordination.ground import crypto
+    from coordination.reactions.carriers import aliyun_paths
+
+    settings = _settings(database=False)
+    crypto.use_key(settings.field_key)
+    names = ("状态报告 SmsReport", "上行消息 SmsUp")
+    for name, path in zip(names, aliyun_paths(settings), strict=True):
+        click.echo(f"{name}  {settings.public_url}{path}")
+
+
 @main.command()
 def policy() -> None:
     """Print who may do what."""

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,9 +20,13 @@ from alembic.script import ScriptDirectory
 from rich.console import Console
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
+from coordination.domain.communication import approvals
 from coordination.embedded import EmbeddedDatabaseError, programs
-from coordination.reactions import approvals
+from coordination.ground.text import LANGUAGES
+from coordination.reactions import catalogue, lint
+from coordination.reactions.notices import wording
 from coordination.settings import Settings, can_send_by
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -111,29 +116,68 @@ def _database(settings: Settings) -> Iterator[Finding]:
     )
 
 
+def _wordings() -> Iterator[Finding]:
+    found = lint.faults()
+    for fault in found:
+        yield Finding(f"Wording {fault.file}:{fault.line}", fault.found, fault.remedy)
+    if not found:
+        yield Finding(
+            "Wordings", f"{len(catalogue.messages())} messages, fit for phones and gateways"
+        )
+
+
 def _templates(settings: Settings) -> Iterator[Finding]:
     if find_spec("alibabacloud_dysmsapi20170525") is None:
         yield Finding(
             "Gateway", "its SDK is missing", 'pip install "alibabacloud-dysmsapi20170525>=4.6,<5"'
         )
-    try:
-        templates = approvals.read(Path(settings.aliyun_templates))
-    except approvals.BadTable as error:
-        yield Finding("Templates", "unusable", f"{error} Correct the file of ALIYUN_TEMPLATES.")
+    yield Finding(
+        "Reports and replies",
+        "come to the addresses that `coordination aliyun-addresses` prints; enter them at the gateway",
+    )
+    site = catalogue.site_of(settings.public_url)
+    if not settings.database_url:
+        yield Finding("Templates", "stand in the embedded database: see /admin/wordings")
         return
-    site = settings.public_url.split("://", 1)[-1]
-    for template in templates:
-        if not template.usable:
-            text = approvals.to_submit(template.key, template.language, site)
+    names = [(key, language) for key in catalogue.messages() for language in LANGUAGES]
+    try:
+        with _reading(settings) as session:
+            rows = approvals.entered(session)
+    except SQLAlchemyError as error:
+        yield Finding(
+            "Templates",
+            f"cannot be looked up: {type(error).__name__}",
+            "Run this where the database is reached, after its migrations.",
+        )
+        return
+    standing = {
+        (key, language): approvals.standing(
+            rows.get((key, language)), catalogue.version_of(key, language, site)
+        )
+        for key, language in names
+    }
+    for (key, language), state in standing.items():
+        if state != "approved":
+            text = catalogue.to_submit(wording(key, language), language, site)
             yield Finding(
-                f"Template {template.key} {template.language}",
-                f"{template.state}, {template.id or 'no id'}",
-                f"Hand in, and enter its id and approval in ALIYUN_TEMPLATES: {text}",
+                f"Template {key} {language}",
+                state,
+                f"Hand in, and enter its id and state at /admin/wordings: {text}",
                 # as the second provider it carries what it has; the rest waits for the first
                 optional=settings.sms_fallback == "aliyun",
             )
-    good = sum(template.usable for template in templates)
-    yield Finding("Templates", f"{good} of {len(templates)} approved")
+    good = sum(state == "approved" for state in standing.values())
+    yield Finding("Templates", f"{good} of {len(names)} approved")
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[Session]:
+    engine = create_engine(settings.database_url, connect_args={"connect_timeout": 5})
+    try:
+        with Session(engine) as session:
+            yield session
+    finally:
+        engine.dispose()
 
 
 def _second(settings: Settings) -> Finding:
@@ -160,6 +204,7 @@ def _sending(settings: Settings) -> Iterator[Finding]:
         yield _second(settings)
     if "aliyun" in (settings.sms_channel, settings.sms_fallback):
         yield from _templates(settings)
+    yield from _wordings()
     yield Finding("E-mail", "by SMTP_URL" if settings.smtp_url else "none: phones only")
     mode = "production" if settings.production else "development"
     yield Finding(

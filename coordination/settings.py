@@ -47,8 +47,6 @@ class Settings:
     aliyun_access_key_id: str = ""
     aliyun_access_key_secret: str = ""
     aliyun_sign_name: str = ""
-    # the installation's copy of reactions/messages/templates.toml, with its ids
-    aliyun_templates: str = ""
     aliyun_endpoint: str = "https://dysmsapi.aliyuncs.com"
     # texts a second that the sender may write, all workers together; 0: as fast as it goes
     sms_rate: float = 0.0
@@ -120,7 +118,6 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         aliyun_access_key_id=env.get("ALIYUN_ACCESS_KEY_ID", ""),
         aliyun_access_key_secret=env.get("ALIYUN_ACCESS_KEY_SECRET", ""),
         aliyun_sign_name=env.get("ALIYUN_SIGN_NAME", ""),
-        aliyun_templates=env.get("ALIYUN_TEMPLATES", ""),
         aliyun_endpoint=env.get("ALIYUN_ENDPOINT") or "https://dysmsapi.aliyuncs.com",
         sms_rate=_rate(env, "SMS_RATE"),
         sms_fallback=_one_of(env, "SMS_FALLBACK", "", ("", *PROVIDERS)),
@@ -275,7 +272,6 @@ def _lacks(made: Settings, provider: str) -> str:
             ("ALIYUN_ACCESS_KEY_ID", made.aliyun_access_key_id, "an account"),
             ("ALIYUN_ACCESS_KEY_SECRET", made.aliyun_access_key_secret, "the account's secret"),
             ("ALIYUN_SIGN_NAME", made.aliyun_sign_name, "an approved signature"),
-            ("ALIYUN_TEMPLATES", made.aliyun_templates, "a table of approved templates"),
         ):
             if not value:
                 return f"{what}. Set {name}."
@@ -283,11 +279,6 @@ def _lacks(made: Settings, provider: str) -> str:
 
 
 def _refuse_poor_gateway(made: Settings) -> None:
-    if not Path(made.aliyun_templates).is_file():
-        raise BadSettings(
-            f"ALIYUN_TEMPLATES={made.aliyun_templates} is not a file. Copy"
-            " coordination/reactions/messages/templates.toml there and enter your template ids."
-        )
     endpoint = urlsplit(made.aliyun_endpoint)
     if endpoint.scheme not in {"http", "https"} or not endpoint.hostname:
         raise BadSettings(

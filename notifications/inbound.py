@@ -20,7 +20,7 @@ Kind = Literal["stop", "start", "other"]
 # the carriers' own words in China, then those that providers of texts know everywhere
 STOP = frozenset(
     {
-        *("t", "td", "退订", "取消订阅"),
+        *("t", "td", "r", "退订", "拒收", "取消订阅"),
         *("stop", "stopall", "unsubscribe", "cancel", "end", "quit"),
     }
 )

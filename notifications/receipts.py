@@ -41,13 +41,15 @@ def apply_status(
     error_code: str | None,
     at: datetime,
     strike: bool = False,
+    opted_out: bool = False,
 ) -> bool:
     """Apply one report; False if the attempt or the word is unknown or nothing moved.
 
     `channels` are the names by which attempts know who reports: an id of one provider says nothing
     about the attempts of another. Empty: whoever has that id.
 
-    With `strike` an undelivered report counts against the recipient's address.
+    With `strike` an undelivered report counts against the recipient's address; with `opted_out` it
+    says that the recipient asked for no more.
     """
     after = WORDS.get(status.lower())
     if after is None:
@@ -64,7 +66,7 @@ def apply_status(
     attempt.provider_id = attempt.provider_id or provider_id
     attempt.code = error_code
     attempt.settled_at = at
-    _move_message(session, attempt, after, error_code, at, strike=strike)
+    _move_message(session, attempt, after, error_code, at, strike=strike, opted_out=opted_out)
     session.flush()
     return True
 
@@ -99,6 +101,7 @@ def _move_message(
     at: datetime,
     *,
     strike: bool,
+    opted_out: bool,
 ) -> None:
     message = session.scalars(
         select(OutboxMessage)
@@ -112,6 +115,10 @@ def _move_message(
         if strike:
             suppressions.strike(
                 session, message.recipient_id, message.channel, error_code or after, at
+            )
+        if opted_out:
+            suppressions.suppress(
+                session, message.recipient_id, message.channel, suppressions.OPTED_OUT, at
             )
         if not _is_latest(session, attempt):
             # a newer attempt is under way: the old one's failure says nothing about it

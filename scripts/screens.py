@@ -63,6 +63,8 @@ PAGES = (
     ("quiet-hours", "admin", "/admin/quiet"),
     ("text-limits", "admin", "/admin/limits"),
     ("text-budget", "admin", "/admin/limits/budgets/2"),
+    ("wordings", "admin", "/admin/wordings"),
+    ("wording", "admin", "/admin/wordings/notice/zh"),
     ("school-year", "admin", "/admin/schooldays"),
     ("reminders-district", "admin", "/admin/reminders"),
     ("reminders-school", "liufang", "/activities/reminders/schools/2"),

@@ -42,3 +42,4 @@ class Action(StrEnum):
     SHIFT_READ = "shift.read"
     SHIFT_TAKE = "shift.take"
     SYSTEM_RUN = "system.run"
+    WORDING_APPROVE = "wording.approve"

@@ -71,6 +71,7 @@ POLICY: dict[Action, Rule] = {
     Action.SHIFT_READ: SIGNED_IN,
     Action.SHIFT_TAKE: ONESELF,
     Action.SYSTEM_RUN: SYSTEM_ONLY,
+    Action.WORDING_APPROVE: _OFFICE,
 }
 
 

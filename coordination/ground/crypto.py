@@ -77,6 +77,11 @@ def token_hash(token: str) -> bytes:
     return hmac.new(_derived("token"), token.encode(), hashlib.sha256).digest()
 
 
+def path_secret(purpose: str) -> str:
+    """The secret in the address of a machine that cannot sign what it sends (32 hex digits)."""
+    return hmac.digest(_derived("path"), purpose.encode(), "sha256").hex()[:32]
+
+
 def new_token() -> str:
     """A feed or session secret: 256 bits, URL-safe."""
     return secrets.token_urlsafe(32)

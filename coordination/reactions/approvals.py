@@ -1,87 +1,60 @@
-"""Which messages a gateway that takes no text knows: the table beside the wordings, filled in.
+"""Which wordings a gateway that takes no text may send by now, as the district has entered it.
 
-The ids belong to an account, so each installation has its own copy. Must not know which gateway.
+Must not know which gateway.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+import logging
+import threading
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
-from coordination.ground.text import LANGUAGES
-from coordination.reactions.notices import wording
-from notifications.templates import placeholders
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
-TABLE = Path(__file__).parent / "messages" / "templates.toml"
-STATES = ("draft", "submitted", "approved", "rejected")
+from coordination.domain.communication import approvals
+from coordination.ground import clock
+from coordination.reactions import catalogue
+from notifications.channels.aliyun_sms import Approved
 
+log = logging.getLogger(__name__)
 
-class BadTable(ValueError):
-    """The table of templates cannot be used; the text says where and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """One message in one language, as the gateway's account knows it."""
-
-    key: str
-    language: str
-    id: str
-    state: str
-    values: frozenset[str]
-
-    @property
-    def usable(self) -> bool:
-        """Whether a message may go by it."""
-        return bool(self.id) and self.state == "approved"
+# an approval is in force this soon everywhere, without a restart
+FRESH = timedelta(seconds=15)
 
 
-def read(path: Path = TABLE) -> list[Template]:
-    """All messages of the product, as this table knows them; BadTable if it cannot be used."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadTable(f"{path} cannot be read as TOML: {type(error).__name__}.") from error
-    return [_template(path, table, key, lang) for key in sorted(keys()) for lang in LANGUAGES]
+class Approvals:
+    """(message, language) -> what may be sent; read again when it is old. Any thread may ask."""
+
+    def __init__(self, engine: Engine, site: str) -> None:
+        self._engine, self._site = engine, site
+        self._known: Mapping[tuple[str, str], Approved] = {}
+        self._read_at: datetime | None = None
+        self._lock = threading.Lock()
+
+    def get(self, name: tuple[str, str], /) -> Approved | None:
+        """What was approved for this message in this language; None if nothing that holds."""
+        now = clock.now()
+        with self._lock:
+            if self._read_at is None or not timedelta(0) <= now - self._read_at < FRESH:
+                try:
+                    self._known = usable(self._engine, self._site)
+                except SQLAlchemyError as error:
+                    # what was known before is as good; who asked is told no, and asks again
+                    log.warning("approvals could not be read: %s", type(error).__name__)
+                self._read_at = now
+            return self._known.get(name)
 
 
-def keys() -> set[str]:
-    """The keys of all messages."""
-    return {folder.name for folder in TABLE.parent.iterdir() if folder.is_dir()}
-
-
-def needed(key: str, language: str) -> frozenset[str]:
-    """The values that a wording names, as a gateway gets them."""
-    return frozenset(
-        "code" if name == "open" else name for name in placeholders(wording(key, language))
-    )
-
-
-def to_submit(key: str, language: str, site: str) -> str:
-    """The text to hand in for approval: without the signature, which the gateway puts first."""
-    signature, text = re.fullmatch(r"([【\[].*?[】\]])?\s*(.*)", wording(key, language)).groups()  # type: ignore[union-attr]
-    if signature and "{" in signature:
-        text = f"{signature[1:-1]}{'：' if language == 'zh' else ': '}{text}"
-    opening = (
-        f"打开 {site} 输入 {{code}}" if language == "zh" else f"Open {site} and enter {{code}}"
-    )
-    return re.sub(r"\{(\w+)\}", r"${\1}", text.replace("{open}", opening))
-
-
-def _template(path: Path, table: dict[str, Any], key: str, language: str) -> Template:
-    entry = table.get(key, {})
-    given = entry.get(language, {}) if isinstance(entry, dict) else None
-    values = entry.get("values", []) if isinstance(entry, dict) else None
-    if not isinstance(given, dict) or not isinstance(values, list):
-        raise BadTable(f"{path}: [{key}] is not as in the table that comes with the product.")
-    state, number = given.get("state", "draft"), given.get("id", "")
-    if state not in STATES or not isinstance(number, str):
-        raise BadTable(
-            f"{path}: [{key}] {language} needs a text as id and a state of {', '.join(STATES)}."
-        )
-    if stranger := set(map(str, values)) - needed(key, language):
-        raise BadTable(f"{path}: [{key}] names {min(stranger)}, which the message does not have.")
-    return Template(key, language, number, state, frozenset(map(str, values)))
+def usable(engine: Engine, site: str) -> dict[tuple[str, str], Approved]:
+    """Approved, with an id, for exactly the text that is in force."""
+    known = set(catalogue.messages())
+    with Session(engine) as session:
+        return {
+            name: Approved(row.template_id, catalogue.needed(*name))
+            for name, row in approvals.entered(session).items()
+            if name[0] in known
+            and approvals.standing(row, catalogue.version_of(*name, site)) == "approved"
+        }

@@ -8,12 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Engine
 
-from coordination.reactions import approvals
+from coordination.ground import crypto
+from coordination.reactions import catalogue
 from coordination.reactions.invitations import Invitations
 from coordination.settings import Settings, can_send_by
 from notifications.channels.base import Channel
@@ -54,12 +55,12 @@ def carriers_of(settings: Settings, engine: Engine) -> Carriers:
     console = ConsoleChannel(engine)
     known: dict[str, Channel] = {"console": console}
     used = {name for names in ways.values() for name in names}
-    for word, make in (("twilio", _twilio), ("aliyun", _aliyun)):
+    for word, make in (("twilio", _twilio), ("aliyun", partial(_aliyun, engine))):
         if not can_send_by(settings, word):
             continue
         try:
             known[_NAMES[word]] = make(settings)
-        except (ChannelMisconfigured, approvals.BadTable) as error:
+        except ChannelMisconfigured as error:
             if _NAMES[word] in used:
                 raise
             log.info("%s is not used and cannot be asked: %s", word, error)
@@ -83,6 +84,17 @@ def values_kept(settings: Settings) -> bool:
     return "aliyun" in (settings.sms_channel, settings.sms_fallback)
 
 
+def aliyun_secret(settings: Settings) -> str:
+    """Aliyun signs nothing that it pushes: the address is the secret, and ends with the account's."""
+    return crypto.path_secret(f"aliyun:{settings.aliyun_access_key_secret}")
+
+
+def aliyun_paths(settings: Settings) -> tuple[str, str]:
+    """Where Aliyun pushes how texts fare, and what people text back."""
+    secret = aliyun_secret(settings)
+    return f"/webhooks/aliyun/report/{secret}", f"/webhooks/aliyun/inbound/{secret}"
+
+
 def _twilio(settings: Settings) -> Channel:
     from notifications.channels.twilio_sms import TwilioSettings, TwilioSms
 
@@ -98,8 +110,9 @@ def _twilio(settings: Settings) -> Channel:
     )
 
 
-def _aliyun(settings: Settings) -> Channel:
-    from notifications.channels.aliyun_sms import AliyunSettings, AliyunSms, Approved
+def _aliyun(engine: Engine, settings: Settings) -> Channel:
+    from coordination.reactions.approvals import Approvals
+    from notifications.channels.aliyun_sms import AliyunSettings, AliyunSms
 
     address = urlsplit(settings.aliyun_endpoint)
     return AliyunSms(
@@ -110,11 +123,7 @@ def _aliyun(settings: Settings) -> Channel:
             endpoint=address.netloc,
             protocol="http" if address.scheme == "http" else "https",
         ),
-        {
-            (t.key, t.language): Approved(t.id, t.values)
-            for t in approvals.read(Path(settings.aliyun_templates))
-            if t.usable
-        },
+        Approvals(engine, catalogue.site_of(settings.public_url)),
     )
 
 

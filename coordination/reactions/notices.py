@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 
 from sqlalchemy import select
 
@@ -19,11 +18,10 @@ from coordination.domain.people.models import ContactPoint, Person
 from coordination.ground import portal
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
+from coordination.reactions import variables
 from notifications import outbox, templates
 from notifications.segments import segments
 from notifications.values import MessageClass, Outgoing
-
-_MESSAGES = Path(__file__).parent / "messages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,33 +65,55 @@ def route() -> Route:
 @cache
 def wording(key: str, language: str) -> str:
     """The template text of a message in a language."""
-    return (_MESSAGES / key / f"sms.{language}.txt").read_text(encoding="utf-8").strip()
+    return (variables.MESSAGES / key / f"sms.{language}.txt").read_text(encoding="utf-8").strip()
+
+
+@cache
+def _places(key: str, language: str) -> Mapping[str, variables.Type]:
+    """Place -> type, of those that the wording names."""
+    declared = variables.declared().get(key, {})
+    named = templates.placeholders(wording(key, language)) - {"open"}
+    return {name: variables.TYPES[declared[name]] for name in named}
+
+
+def fitted(key: str, language: str, params: Mapping[str, Text | str]) -> dict[str, str]:
+    """The values that a wording names, as they may stand in it; see `variables`."""
+    return {
+        name: variables.fit(
+            kind,
+            value.in_(language) if isinstance(value, Text) else value,
+            language,
+            links_allowed=_route.links_allowed,
+        )
+        for name, kind in _places(key, language).items()
+        # a wording need not name every value; a value that it names and nobody gave is refused
+        if (value := params.get(name)) is not None
+    }
 
 
 def render(key: str, language: str, params: Mapping[str, Text | str], code: str | None) -> str:
     """The body of a message as one reader gets it."""
-    values = {
-        name: value.in_(language) if isinstance(value, Text) else value
-        for name, value in params.items()
-    }
-    if code is not None:
-        values["open"] = _route.opening(code, language)
+    return _fill(key, language, fitted(key, language, params), code)
+
+
+def _fill(key: str, language: str, values: Mapping[str, str], code: str | None) -> str:
     template = wording(key, language)
-    # a wording need not name every value; a value that it names and nobody gave is refused
-    used = {name: values[name] for name in templates.placeholders(template) if name in values}
-    return templates.render(template, used, templates.placeholders(template))
+    opening = {} if code is None else {"open": _route.opening(code, language)}
+    named = templates.placeholders(template)
+    return templates.render(
+        template, {n: v for n, v in (*values.items(), *opening.items()) if n in named}, named
+    )
 
 
 def values_of(
-    key: str, language: str, params: Mapping[str, Text | str], code: str | None
+    key: str, language: str, values: Mapping[str, str], code: str | None
 ) -> dict[str, str]:
     """What a gateway that takes no text is given for the places of a wording, by name."""
-    values = {
-        name: templates.clean(value.in_(language) if isinstance(value, Text) else value)
-        for name, value in params.items()
-        if name in templates.placeholders(wording(key, language))
+    places = _places(key, language)
+    given = {
+        name: variables.for_gateway(places[name], value, language) for name, value in values.items()
     }
-    return values if code is None else {**values, "code": spaced(code)}
+    return given if code is None else {**given, "code": spaced(code)}
 
 
 def tell(
@@ -137,13 +157,17 @@ def tell(
         )
     }
     subject_type, subject_id = subject
+    # what all get is made to fit once, not once for each
+    shared = {one: fitted(key, one, params) for one in set(languages.values())}
     messages = []
     for person in wanted:
         if person not in languages:
             continue
         language = languages[person]
         household = households.get(person, f"person-{person}")
-        own = {**params, **(own_params or {}).get(person, {})}
+        values = shared[language]
+        if own := (own_params or {}).get(person):
+            values = values | fitted(key, language, own)
         code = (codes or {}).get(person)
         messages.append(
             Outgoing(
@@ -151,8 +175,8 @@ def tell(
                 household_key=household,
                 template_key=key,
                 language=language,
-                params=values_of(key, language, own, code) if _route.values_kept else {},
-                body=render(key, language, own, code),
+                params=values_of(key, language, values, code) if _route.values_kept else {},
+                body=_fill(key, language, values, code),
                 message_class=message_class,
                 subject_type=subject_type,
                 subject_id=subject_id,

@@ -57,7 +57,7 @@ class _Story:
         times = len(self.times)
         if times == 1:
             return first
-        return Text(f"{first.zh}起每周共{times}次", f"{first.en}, weekly, {times} times")
+        return Text(f"{first.zh}起每周共{times}次", f"{first.en}, {times} weeks")
 
 
 def _story(uow: UnitOfWork, booking_id: int) -> _Story:

@@ -5,22 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, not_, select
 from sqlalchemy.orm import Session
 
 from coordination.domain.communication import budgets
-from coordination.domain.communication.events import NoticeStopped, NoticeStretchDue
+from coordination.domain.communication.events import (
+    NoticeStopped,
+    NoticeStretchDue,
+    NoticeTested,
+)
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.people import links
 from coordination.domain.people.models import ClassGroup, Organisation, Person
+from coordination.ground.errors import TooMany
 from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.notices import render, tell
 from notifications import outbox
+from notifications.models import OutboxMessage
 from notifications.segments import segments
 from notifications.values import MessageClass
 
 OPEN_FOR = timedelta(days=60)
+TESTED = "notice_test"
+# stands where a family reads the names of its children
+MARK = Text("测试", "TEST")
+# nobody looks at the code of a test, and it opens nothing
+TEST_CODE = "0000000000"
+MOST_TESTS, TESTS_WITHIN = 10, timedelta(hours=1)
+TEST_LASTS = timedelta(minutes=30)
 
 
 def write(uow: UnitOfWork, event: NoticeStretchDue) -> None:
@@ -62,6 +75,42 @@ def write(uow: UnitOfWork, event: NoticeStretchDue) -> None:
     )
 
 
+def try_out(uow: UnitOfWork, event: NoticeTested) -> None:
+    """The same wording by the same way to the writer alone, now: they asked for it."""
+    same = f"notice:{TESTED}:{event.person_id}:{event.test_key}"
+    recent = uow.session.scalar(
+        select(func.count()).where(
+            OutboxMessage.recipient_id == event.person_id,
+            OutboxMessage.created_at > uow.now - TESTS_WITHIN,
+            OutboxMessage.subject_type == TESTED,
+            # a press that comes again is no other one
+            not_(OutboxMessage.dedupe_key.startswith(f"{same}:", autoescape=True)),
+        )
+    )
+    if (recent or 0) >= MOST_TESTS:
+        raise TooMany(
+            Text(
+                f"一小时内最多试发 {MOST_TESTS} 次，请稍后再试。",
+                f"At most {MOST_TESTS} tests an hour; please wait a little.",
+            )
+        )
+    tell(
+        uow,
+        "notice",
+        [event.person_id],
+        {
+            "sender": _sender(uow.session, event.school_id, event.class_id),
+            "title": event.title,
+            "children": MARK,
+        },
+        subject=(TESTED, event.person_id),
+        version=event.test_key,
+        message_class="otp",
+        codes={event.person_id: TEST_CODE},
+        valid_until=uow.now + TEST_LASTS,
+    )
+
+
 def stop(uow: UnitOfWork, event: NoticeStopped) -> None:
     """Nothing more leaves; what a provider has already is on its way."""
     subject = ("notice", event.notice_id)
@@ -81,8 +130,12 @@ def _children(names: Sequence[str]) -> Text:
 
 def sender_of(session: Session, notice: Notice) -> Text:
     """Who signs: the school, and the class if there is one."""
-    school = session.get_one(Organisation, notice.school_id)
-    group = session.get(ClassGroup, notice.class_id) if notice.class_id else None
+    return _sender(session, notice.school_id, notice.class_id)
+
+
+def _sender(session: Session, school_id: int, class_id: int | None) -> Text:
+    school = session.get_one(Organisation, school_id)
+    group = session.get(ClassGroup, class_id) if class_id else None
     if group is None:
         return Text(school.name_zh, school.name_en)
     return Text(f"{school.name_zh}{group.name_zh}", f"{school.name_en}, {group.name_en}")

@@ -32,6 +32,7 @@ from coordination.domain.communication.events import (
     NoticeAcknowledged,
     NoticeStopped,
     NoticeStretchDue,
+    NoticeTested,
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
 from coordination.domain.people.events import (
@@ -83,6 +84,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ConsentAsked: (on_practice.consent_asked,),
     NoticeStopped: (on_communication.stop,),
     NoticeStretchDue: (on_communication.write,),
+    NoticeTested: (on_communication.try_out,),
     PhoneChecked: (on_people.phone_checked,),
     PlaceGiven: (on_practice.place_given,),
     ReminderRulesChanged: (on_practice.rules_changed,),

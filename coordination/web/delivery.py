@@ -54,6 +54,29 @@ _REASONS: dict[str, Text] = {
     "30005": Text("号码不存在", "the number does not exist"),
     "30006": Text("不是手机号", "not a mobile number"),
     "30007": Text("被运营商拦截", "blocked by the carrier"),
+    "INVALID_NUMBER": Text(
+        "号码有误、停机、空号或关机", "the number is wrong, out of service, or the phone is off"
+    ),
+    "MOBILE_NOT_ON_SERVICE": Text(
+        "停机、空号、关机或不在服务区",
+        "the number is out of service or does not exist, or the phone is off",
+    ),
+    "MOBILE_IN_BLACK": Text(
+        "被运营商列入黑名单，可能曾退订", "the carrier blocks it; its holder may have opted out"
+    ),
+    "USER_REJECT": Text("已向运营商退订短信", "has opted out of texts at the carrier"),
+    "MOBILE_SEND_LIMIT": Text(
+        "该号码短信过多，被运营商限制", "the carrier lets no more texts to this number"
+    ),
+    "MOBILE_ACCOUNT_ABNORMAL": Text(
+        "号码欠费或刚携号转网", "the number's account is in arrears, or it changed its carrier"
+    ),
+    "MOBLLE_TERMINAL_ERROR": Text(
+        "手机存储已满或无法接收", "the phone is full or cannot take texts"
+    ),
+    "CONTENT_KEYWORD": Text("内容被运营商拦截", "its words are blocked by the carrier"),
+    "SP_UNKNOWN_ERROR": Text("运营商没有说明原因", "the carrier gives no reason"),
+    "NO_ROUTE": Text("没有可用的通道", "the provider has no route for it"),
     "21211": Text("号码无效", "the number is not valid"),
     "21614": Text("不是手机号", "not a mobile number"),
     "21610": Text("已退订短信", "has opted out of texts"),

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import Any, Literal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any, Literal, Protocol
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from requests.exceptions import ConnectionError as RequestsConnectionError
@@ -81,7 +84,101 @@ CODES: Mapping[str, Code] = {
 }
 # the gateway broke while it worked on the request: it may have taken the message
 BROKEN = frozenset({"isp.SYSTEM_ERROR", "isp.UNKNOWN_ERR_CODE", "InternalError"})
+LONGEST_ID = 64
+LOOKS_LIKE_A_CODE = re.compile(r"[\w.:-]{1,64}", re.ASCII)
 STATUS: Mapping[int, str] = {1: "sent", 2: "undelivered", 3: "delivered"}
+
+# reported later: nobody is at this number, or it takes no texts. The gateway does not tell a phone
+# that is off from one that is gone; three in a row, and none delivered between, make a bad number
+BAD_NUMBERS = frozenset({"INVALID_NUMBER", "MOBILE_NOT_ON_SERVICE"})
+# the person said so to the carrier
+OPTED_OUT = frozenset({"USER_REJECT"})
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One line of a status report. `attempt_id` is what we gave as OutId, if it is one of ours."""
+
+    attempt_id: UUID | None
+    provider_id: str | None
+    status: str
+    error_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One text from somebody's phone. `sequence` is the gateway's number for it."""
+
+    number: str = field(repr=False)
+    text: str = field(repr=False)
+    sent_at: datetime | None
+    sequence: str
+
+
+class BadPush(ValueError):
+    """What came in is not what the gateway pushes."""
+
+
+def reports_of(body: bytes) -> list[Report]:
+    """Read status reports (SmsReport); BadPush if it is something else.
+
+    A line that says nothing of use is left out: the others must not suffer from it.
+    """
+    return [report for line in _pushed(body) if (report := _report(line)) is not None]
+
+
+def replies_of(body: bytes) -> list[Reply]:
+    """Read replies (SmsUp), in the order in which they were sent; BadPush if it is something else."""
+    replies = [reply for line in _pushed(body) if (reply := _reply(line)) is not None]
+    return sorted(replies, key=lambda reply: reply.sent_at or datetime.max.replace(tzinfo=DAY))
+
+
+def _pushed(body: bytes) -> list[dict[str, object]]:
+    try:
+        lines = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise BadPush("not JSON") from error
+    if not isinstance(lines, list) or not all(isinstance(line, dict) for line in lines):
+        raise BadPush("not a list of objects")
+    return lines
+
+
+def _reply(line: Mapping[str, object]) -> Reply | None:
+    number, said, sequence = (line.get(k) for k in ("phone_number", "content", "sequence_id"))
+    if not isinstance(number, str) or not isinstance(said, str):
+        return None
+    return Reply(number, said, _moment(line.get("send_time")), str(sequence)[:LONGEST_ID])
+
+
+def _moment(value: object) -> datetime | None:
+    """When the carrier had it, by the gateway's own clock."""
+    if isinstance(value, str):
+        for form in ("%Y-%m-%d %H:%M:%S", "%Y%m%d%H%M%S"):
+            with suppress(ValueError):
+                return datetime.strptime(value, form).replace(tzinfo=DAY)
+    return None
+
+
+def _report(line: Mapping[str, object]) -> Report | None:
+    done, biz, code = line.get("success"), line.get("biz_id"), line.get("err_code")
+    attempt_id = _uuid(line.get("out_id"))
+    provider_id = biz if isinstance(biz, str) and 0 < len(biz) <= LONGEST_ID else None
+    if not isinstance(done, bool) or (attempt_id is None and provider_id is None):
+        return None
+    said = code if isinstance(code, str) and LOOKS_LIKE_A_CODE.fullmatch(code) else "no_code"
+    return Report(
+        attempt_id,
+        provider_id,
+        "delivered" if done else "undelivered",
+        None if done else said,
+    )
+
+
+def _uuid(value: object) -> UUID | None:
+    try:
+        return UUID(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +189,12 @@ class Approved:
     variables: frozenset[str]
 
 
-# (message key, language) -> what was approved for it
-Approvals = Mapping[tuple[str, str], Approved]
+class Approvals(Protocol):
+    """(message key, language) -> what was approved for it by now."""
+
+    def get(self, name: tuple[str, str], /) -> Approved | None:
+        """None while nothing is approved."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

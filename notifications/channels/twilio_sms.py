@@ -90,6 +90,12 @@ def is_strike(error_code: str | None) -> bool:
     return code is not None and code.strike
 
 
+def is_opt_out(error_code: str | None) -> bool:
+    """Tell whether a reported error says that the person asked for no more texts."""
+    code = CODES.get(error_code or "")
+    return code is not None and code.suppress
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwilioSettings:
     """What an installation must say to use Twilio. `callback_url` is the public one."""

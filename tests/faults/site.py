@@ -23,14 +23,18 @@ from types import TracebackType
 from typing import Self
 
 import psycopg
+from sqlalchemy import create_engine
+from sqlalchemy.orm import Session
 
 from coordination.domain.people.contacts import sealed
+from coordination.domain.people.models import Organisation
 from coordination.embedded import EmbeddedPostgres
 from coordination.ground import crypto
 from coordination.settings import Settings
 from coordination.supervisor import ROOT, migrate, web_command
 from notifications.jobs import libpq_dsn
 from notifications.outbox import body_hash
+from tests.build.approved import approve
 from tests.faults.killer import Fleet
 from tests.faults.oracle import Verdict, accepted_in, judge
 from tests.standin import aliyun
@@ -38,6 +42,7 @@ from tests.standin.twilio import ACCOUNT, TOKEN
 
 FIELD_KEY = "a field key for fault tests only"
 BODY = "光明实验小学:明天放假一天。 No school tomorrow."
+VALUES = {"sender": "光明实验小学", "children": "王*雨", "title": "明天放假", "code": "7K3QX-9MD2F"}
 FIRST_PHONE = 13_800_000_000
 _PR_SET_PDEATHSIG = 1
 
@@ -210,14 +215,17 @@ class Site:
 
     def give_second_provider(self, second: aliyun.Standin) -> None:
         """Processes that start from now on have Aliyun behind Twilio."""
-        table = self.folder / "templates.toml"
-        table.write_text('[notice]\nzh = { id = "SMS_1", state = "approved" }\n', encoding="utf-8")
+        engine = create_engine(self.server.url())
+        with Session(engine) as session, session.begin():
+            session.add(Organisation(kind="district", name_zh="光明区", name_en="Guangming"))
+            session.flush()
+            approve(session, {("notice", "zh"): "SMS_1"}, f"http://127.0.0.1:{self.web_port}")
+        engine.dispose()
         self.more = {
             "SMS_FALLBACK": "aliyun",
             "ALIYUN_ACCESS_KEY_ID": aliyun.KEY,
             "ALIYUN_ACCESS_KEY_SECRET": aliyun.SECRET,
             "ALIYUN_SIGN_NAME": aliyun.SIGN_NAME,
-            "ALIYUN_TEMPLATES": str(table),
             "ALIYUN_ENDPOINT": f"http://{second.endpoint}",
         }
         # it takes a template, not a text; there is one text only
@@ -250,10 +258,10 @@ class Site:
                     copy.write_row((number, "phone", *sealed("phone", phone_of(number))))
             cursor.execute(
                 "insert into outbox_message (dedupe_key, recipient_id, template_key, language, body,"
-                " body_hash, message_class, priority, channel, subject_type, subject_id, next_at)"
-                " select 'fault:' || n, n, 'notice', 'zh', %s, %s, %s, 2, 'sms', 'fault', 1,"
-                " now() from generate_series(1, %s) n",
-                [BODY, body_hash(BODY), message_class, count],
+                " body_hash, message_class, priority, channel, subject_type, subject_id, next_at,"
+                " params) select 'fault:' || n, n, 'notice', 'zh', %s, %s, %s, 2, 'sms', 'fault', 1,"
+                " now(), %s from generate_series(1, %s) n",
+                [BODY, body_hash(BODY), message_class, json.dumps(VALUES), count],
             )
             cursor.execute("analyze")
         self.expected = [(phone_of(number), BODY) for number in range(1, count + 1)]

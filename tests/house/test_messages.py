@@ -8,127 +8,104 @@ from pathlib import Path
 import pytest
 
 from coordination.blueprints.admin.routes import KINDS
-from coordination.domain.communication import rules
 from coordination.ground.text import LANGUAGES
-from coordination.reactions import approvals, invitations
-from coordination.reactions.notices import Route, wording
-from notifications.segments import segments
-from notifications.templates import placeholders, render
+from coordination.reactions import catalogue, invitations, lint
+from coordination.reactions.notices import wording
+from notifications.templates import placeholders
 
-KEYS = sorted(approvals.keys())
-ROUTE = Route("https://jxs.example.cn", links_allowed=False)
-# what these places usually hold; a place that is missing here fails the test
-TYPICAL = {
-    "zh": {
-        "activity": "茶园采摘实践",
-        "adults": "3",
-        "back": "16:30",
-        "bring": "水杯、帽子、雨衣",
-        "calendar": "茶园预约表",
-        "children": "王*雨",
-        "class": "三年级2班",
-        "code": "482913",
-        "due": "12月3日20:00",
-        "meet": "学校东门",
-        "needs": "过敏1人",
-        "open": ROUTE.opening("7K3QX9MD2F", "zh"),
-        "people": "42",
-        "reason": "暴雨预警",
-        "resource": "社区茶园",
-        "role": "安全员",
-        "school": "光明小学",
-        "sender": "光明小学三年级2班",
-        "since": "11月26日8:00",
-        "title": "周五家长会改到下午三点",
-        "when": "12月5日（周六）9:00",
-    },
-    "en": {
-        "activity": "Tea picking",
-        "adults": "3",
-        "back": "4:30 pm",
-        "bring": "water, hat, raincoat",
-        "calendar": "Tea garden bookings",
-        "children": "W** Yu",
-        "class": "Year 3 Class 2",
-        "code": "482913",
-        "due": "3 Dec, 8 pm",
-        "meet": "the east gate",
-        "needs": "1 allergy",
-        "open": ROUTE.opening("7K3QX9MD2F", "en"),
-        "people": "42",
-        "reason": "storm warning",
-        "resource": "Tea garden",
-        "role": "safety",
-        "school": "Guangming School",
-        "sender": "Guangming School, Year 3 Class 2",
-        "since": "26 Nov, 8 am",
-        "title": "Parents' meeting moves to 3 pm",
-        "when": "Sat 5 Dec, 9 am",
-    },
-}
+KEYS = catalogue.messages()
 both = pytest.mark.parametrize("language", ["zh", "en"])
-each = pytest.mark.parametrize("key", KEYS)
+GOOD = {
+    "variables.toml": '[notice]\nsender = "name"\ntitle = "title"\ncode = "code"\n',
+    "notice/sms.zh.txt": "【{sender}】{title}。{open}",
+    "notice/sms.en.txt": "[{sender}] {title}. {open}",
+}
 
 
-@each
-def test_both_languages_name_the_same_places(key: str) -> None:
-    assert placeholders(wording(key, "zh")) == placeholders(wording(key, "en"))
+def faults_of(folder: Path, **changes: str | None) -> list[lint.Fault]:
+    """Of a folder with one good message in it, after some changes."""
+    for name, text in (GOOD | changes).items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        if text is not None:
+            (folder / name).write_text(text, encoding="utf-8")
+    return lint.faults(folder)
 
 
-@each
-@both
-def test_no_wording_holds_a_link(key: str, language: str) -> None:
-    assert not rules.LINK.search(wording(key, language))
+def test_every_wording_is_fit_for_a_phone_and_for_a_gateway() -> None:
+    assert lint.faults() == []
 
 
-@each
-@both
-def test_no_two_places_touch(key: str, language: str) -> None:
-    # a gateway cannot tell where one value ends and the next begins
-    assert "}${" not in approvals.to_submit(key, language, "x")
+def test_a_good_wording_has_no_fault(tmp_path: Path) -> None:
+    assert faults_of(tmp_path) == []
 
 
-@each
-@both
-def test_a_usual_message_has_at_most_two_segments(key: str, language: str) -> None:
-    text = wording(key, language)
-    values = {name: TYPICAL[language][name] for name in placeholders(text)}
-    assert segments(render(text, values, placeholders(text))).count <= 2
-
-
-@each
-@both
-def test_the_table_of_templates_names_exactly_the_values_of_the_wording(
-    key: str, language: str
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("notice/sms.zh.txt", "【{sender}】{title}{open}", "nothing between"),
+        ("notice/sms.zh.txt", "【{sender}】{title} {open}", "nothing between"),
+        ("notice/sms.zh.txt", "【{sender}】{title}。", "does not name code"),
+        ("notice/sms.zh.txt", "【{sender}】{title}，{bring}。{open}", "names {bring}"),
+        ("notice/sms.zh.txt", "【{sender}】{title}。{open", "brace"),
+        ("notice/sms.zh.txt", "【{sender}】{title}。见 www.x.cn/a。{open}", "link www.x.cn/a"),
+        ("notice/sms.zh.txt", "【{sender}】{title}，请缴费。{open}", "says 缴费"),
+        ("notice/sms.zh.txt", "【{sender}】{title}，中奖了。{open}", "says 中奖"),
+        ("notice/sms.zh.txt", "{sender}：{title}。{open}", "no signature"),
+        ("notice/sms.zh.txt", "【校】{sender}：{title}。{open}", "no signature"),
+        ("notice/sms.zh.txt", "【{sender}】{title}【急】。{open}", "marks of a signature"),
+        ("notice/sms.en.txt", "[{sender}] {title} [urgent]. {open}", "marks of a signature"),
+        ("notice/sms.zh.txt", "【{sender}】★{title}。{open}", "holds ★"),
+        ("notice/sms.zh.txt", "【{sender}】{title}\n{open}", "several lines"),
+        ("notice/sms.zh.txt", "", "several lines, or none"),
+        ("notice/sms.zh.txt", None, "is missing"),
+        ("notice/sms.zh.txt", "【{sender}】{title}。" + "请准时" * 40 + "{open}", "segments"),
+        ("notice/sms.zh.txt", "【{sender}】{title}。" + "请准时" * 170 + "{open}", "characters"),
+        ("notice/sms.en.txt", "[{sender}] {title}. Enter it.", "other places than the Chinese"),
+        ("variables.toml", '[notice]\nsender = "name"\ntitle = "poem"\ncode = "code"', "'poem'"),
+        (
+            "variables.toml",
+            '[notice]\nsender = "name"\ntitle = "title"\ncode = "code"\nx = "text"',
+            "no sample",
+        ),
+        ("variables.toml", "", "does not know notice"),
+        ("variables.toml", "[notice", "cannot be read"),
+        ("variables.toml", GOOD["variables.toml"] + "[gone]", "no message"),
+    ],
+)
+def test_a_poor_wording_is_found_with_file_line_and_remedy(
+    tmp_path: Path, name: str, text: str | None, found: str
 ) -> None:
-    [found] = [t for t in approvals.read() if (t.key, t.language) == (key, language)]
-    assert found.values == approvals.needed(key, language)
-    assert not found.usable
+    matching = [f for f in faults_of(tmp_path, **{name: text}) if found in f.found]
+    assert matching, lint.faults(tmp_path)
+    assert matching[0].file == name and matching[0].line >= 1 and matching[0].remedy
+
+
+def test_a_code_is_called_by_a_name_that_gateways_know(tmp_path: Path) -> None:
+    code = {"variables.toml": '[sign_in_code]\ncode = "code"\n'}
+    code["sign_in_code/sms.en.txt"] = "[School] Your sign-in code is {code}."
+    (tmp_path / "sign_in_code").mkdir()
+    for said, faults in (("【学校】验证码 {code}。", 0), ("【学校】登录码 {code}。", 1)):
+        for name, text in {**code, "sign_in_code/sms.zh.txt": said}.items():
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        assert len(lint.faults(tmp_path)) == faults
 
 
 @both
 def test_what_is_handed_in_has_neither_signature_nor_link(language: str) -> None:
-    text = approvals.to_submit("notice", language, "jxs.example.cn")
+    text = catalogue.to_submit(wording("notice", language), language, "jxs.example.cn")
     assert text.startswith("${sender}") and "${code}" in text and "{open}" not in text
     assert not re.search(r"[【\[]", text)
 
 
-@pytest.mark.parametrize(
-    "table",
-    [
-        "notice = 1",
-        "[notice]\nzh = 3",
-        '[notice]\nzh = { id = 3, state = "approved" }',
-        '[notice]\nzh = { id = "x", state = "perhaps" }',
-        '[notice]\nvalues = ["phone"]',
-        "[notice",
-    ],
-)
-def test_a_table_that_cannot_be_used_is_refused(tmp_path: Path, table: str) -> None:
-    path = tmp_path / "templates.toml"
-    path.write_text(table, encoding="utf-8")
-    with pytest.raises(approvals.BadTable):
-        approvals.read(path)
+@both
+def test_a_version_names_exactly_what_is_handed_in(language: str) -> None:
+    here = catalogue.version_of("notice", language, "jxs.example.cn")
+    assert here == catalogue.version_of(
+        "notice", language, catalogue.site_of("https://jxs.example.cn/")
+    )
+    # the address stands in the fixed part of the text
+    assert here != catalogue.version_of("notice", language, "other.example.cn")
+    assert len({catalogue.version_of(key, language, "x.cn") for key in KEYS}) == len(KEYS)
 
 
 @pytest.mark.parametrize("key", [*KEYS, *invitations.KEYS])

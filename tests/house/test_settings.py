@@ -21,7 +21,6 @@ ALIYUN = {
     "ALIYUN_ACCESS_KEY_ID": "a",
     "ALIYUN_ACCESS_KEY_SECRET": "b",
     "ALIYUN_SIGN_NAME": "光明区教育",
-    "ALIYUN_TEMPLATES": __file__,
 }
 TWILIO = {
     "SMS_CHANNEL": "twilio",
@@ -62,8 +61,6 @@ def test_production_starts_with_keys_of_its_own() -> None:
         ),
         ({"SMS_CHANNEL": "aliyun"}, "SMS_CHANNEL", "ALIYUN_ACCESS_KEY_ID"),
         ({**ALIYUN, "ALIYUN_SIGN_NAME": ""}, "SMS_CHANNEL", "ALIYUN_SIGN_NAME"),
-        ({**ALIYUN, "ALIYUN_TEMPLATES": ""}, "SMS_CHANNEL", "ALIYUN_TEMPLATES"),
-        ({**ALIYUN, "ALIYUN_TEMPLATES": "/no/such"}, "ALIYUN_TEMPLATES", "templates.toml"),
         ({**ALIYUN, "ALIYUN_ENDPOINT": "gateway"}, "ALIYUN_ENDPOINT", "https://"),
         ({**ALIYUN, "ALIYUN_ENDPOINT": "http://gateway"}, "ALIYUN_ENDPOINT", "encrypted"),
         ({**ALIYUN, "SMS_FALLBACK": "aliyun"}, "SMS_FALLBACK", "another"),
@@ -71,11 +68,6 @@ def test_production_starts_with_keys_of_its_own() -> None:
         ({**ALIYUN, "SMS_FALLBACK": "twilio"}, "SMS_FALLBACK", "TWILIO_ACCOUNT_SID"),
         ({**ALIYUN, "SMS_FALLBACK": "console"}, "SMS_FALLBACK", "real provider"),
         ({**TWILIO, "SMS_FALLBACK": "aliyun"}, "SMS_FALLBACK", "ALIYUN_ACCESS_KEY_ID"),
-        (
-            {**ALIYUN, **TWILIO, "SMS_FALLBACK": "aliyun", "ALIYUN_TEMPLATES": "/no/such"},
-            "ALIYUN_TEMPLATES",
-            "templates.toml",
-        ),
         ({"SMS_RATE": "-1"}, "SMS_RATE", "above 0"),
         ({"SMS_FALLBACK_RATE": "fast"}, "SMS_FALLBACK_RATE", "above 0"),
         ({"SMS_FALLBACK_AFTER": "0"}, "SMS_FALLBACK_AFTER", "above 0"),

@@ -16,6 +16,7 @@ from coordination.blueprints import BLUEPRINTS
 from coordination.ground.events import Event
 from coordination.reactions import notices
 from coordination.reactions.table import HANDLERS, SILENT
+from coordination.reactions.variables import SAMPLES
 from coordination.settings import Settings
 from coordination.web.guards import access_of
 from notifications import templates
@@ -76,7 +77,7 @@ def test_every_message_says_the_same_in_both_languages(folder: str) -> None:
     names = {lang: set(templates.placeholders(text)) for lang, text in wordings.items()}
     assert names["zh"] == names["en"], "one language knows a value that the other does not"
     for language, text in wordings.items():
-        filled = dict.fromkeys(names[language] - {"open"}, "三（2）班")
+        filled = {name: SAMPLES[name] for name in names[language] - {"open"}}
         code = "7K3QX9MD2F" if "open" in names[language] else None
         shown = notices.render(folder, language, filled, code)
         assert shown.strip()

@@ -28,7 +28,7 @@ def write(stage: Outing, count: int, *keys: str) -> None:
                 uow,
                 "session_cancelled",
                 [stage.world.people[key] for key in keys],
-                {"activity": "x", "when": "y", "reason": "z"},
+                {"activity": "x", "when": "9:00", "reason": "z"},
                 subject=("shift", 1),
                 version=str(number),
                 message_class="urgent",  # a day's limit would hold all but a few

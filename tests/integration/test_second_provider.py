@@ -10,10 +10,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.ground import clock, crypto
@@ -23,6 +23,7 @@ from coordination.reactions.notices import tell
 from coordination.settings import Settings
 from coordination.worker import Postman, configure
 from notifications.channels import aliyun_sms, twilio_sms
+from tests.build.approved import approve
 from tests.build.outing import Outing, outing
 from tests.standin import aliyun, twilio
 
@@ -46,7 +47,7 @@ class Site:
                     uow,
                     key,
                     [self.stage.world.people["guardian"]],
-                    {"activity": f"<{number}>", "when": "y", "reason": "z", "resource": "x"},
+                    {"activity": f"<{number}>", "when": "9:00", "reason": "z", "resource": "x"},
                     subject=("shift", 1),
                     version=f"{key}{number}",
                     message_class=kind,  # type: ignore[arg-type]
@@ -102,15 +103,7 @@ class Site:
 
 
 @pytest.fixture
-def site(fresh_url: str, tmp_path: Path) -> Iterator[Site]:
-    table = tmp_path / "templates.toml"
-    table.write_text(
-        "[session_cancelled]\n"
-        'values = ["activity", "when", "reason"]\n'
-        'zh = { id = "SMS_1", state = "approved" }\n'
-        'en = { id = "SMS_2", state = "approved" }\n',
-        encoding="utf-8",
-    )
+def site(fresh_url: str) -> Iterator[Site]:
     crypto.use_key(FIELD_KEY)
     with (
         twilio.Standin() as first,
@@ -129,9 +122,11 @@ def site(fresh_url: str, tmp_path: Path) -> Iterator[Site]:
             aliyun_access_key_id=aliyun.KEY,
             aliyun_access_key_secret=aliyun.SECRET,
             aliyun_sign_name=aliyun.SIGN_NAME,
-            aliyun_templates=str(table),
             aliyun_endpoint=f"http://{second.endpoint}",
         )
+        with Session(stage.engine) as session, session.begin():
+            ids = {("session_cancelled", "zh"): "SMS_1", ("session_cancelled", "en"): "SMS_2"}
+            approve(session, ids, settings.public_url)
         configure(settings)
         yield Site(stage, settings, first, second)
 

@@ -82,6 +82,10 @@ def arguments(rule: Rule, world: worlds.World) -> dict[str, object]:
         elif name == "code":
             kind = "notice" if rule.endpoint.startswith("communication.") else "consent"
             values[name] = worlds.CODE[kind]
+        elif name == "message":
+            values[name] = "notice"
+        elif name == "language":
+            values[name] = "zh"
         elif name == "filename":
             values[name] = "css/kit.css"
         else:

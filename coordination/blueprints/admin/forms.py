@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from coordination.domain.communication.approvals import STATES
 from coordination.domain.people.schooldays import OWN_KINDS
 from coordination.web.forms import (
+    AtMost,
     BooleanField,
     Chosen,
     Form,
@@ -42,6 +44,17 @@ class BudgetForm(Form):
     """What the texts of an organisation may cost in a month; empty is no budget."""
 
     yuan = NumberField(both("每月预算（元）", "Budget a month (yuan)"), [Optional()])
+
+
+class ApprovalForm(Form):
+    """What the provider of texts says of one wording."""
+
+    template_id = LineField(both("服务商的模板编号", "The provider's template id"), [AtMost(40)])
+    state = RadioField(
+        both("审核状态", "State"),
+        choices=[(state, both(word.zh, word.en)) for state, word in STATES.items()],
+        validators=[Required()],
+    )
 
 
 class TermForm(Form):

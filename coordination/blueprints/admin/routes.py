@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from calendars.workdays import DayKind
-from coordination.blueprints.admin.forms import BudgetForm, DaysForm, LimitForm, QuietForm, TermForm
-from coordination.domain.communication import budgets, limits, quiet
+from coordination.blueprints.admin.forms import (
+    ApprovalForm,
+    BudgetForm,
+    DaysForm,
+    LimitForm,
+    QuietForm,
+    TermForm,
+)
+from coordination.domain.communication import approvals, budgets, limits, quiet
+from coordination.domain.communication.models import WordingApproval
 from coordination.domain.oversight import audits, traces
 from coordination.domain.oversight import running as circuits_and_jobs
 from coordination.domain.oversight.running import board_of
@@ -19,8 +28,9 @@ from coordination.domain.people import schooldays as days_of_school
 from coordination.ground import clock
 from coordination.ground.actor import Role
 from coordination.ground.errors import CoordinationError, Forbidden, NotFound
-from coordination.ground.text import Text
-from coordination.reactions.carriers import ways_of
+from coordination.ground.text import LANGUAGES, Language, Text
+from coordination.reactions import catalogue, notices, variables
+from coordination.reactions.carriers import values_kept, ways_of
 from coordination.web import delivery
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
@@ -28,6 +38,7 @@ from coordination.web.paging import paged
 from coordination.web.request import current_actor, reading, unit_of_work
 from coordination.web.say import say
 from coordination.web.when import ago, today
+from notifications.segments import Segments, segments
 
 bp = Blueprint("admin", __name__, url_prefix="/admin")
 
@@ -65,6 +76,16 @@ KINDS = {
     "calendar_failing": Text("外部日历读取失败", "Outside calendar cannot be read"),
     "invitation": Text("日历邀请（邮件）", "Calendar invitation, by mail"),
     "invitation_off": Text("日历邀请取消（邮件）", "Invitation cancelled, by mail"),
+}
+
+
+# state -> (word, tone of its badge)
+WORDING_STATES = {
+    "draft": (approvals.STATES["draft"], ""),
+    "submitted": (approvals.STATES["submitted"], "info"),
+    "approved": (approvals.STATES["approved"], "ok"),
+    "rejected": (approvals.STATES["rejected"], "bad"),
+    approvals.CHANGED: (Text("文案已改，需重新报审", "Changed, hand it in again"), "need"),
 }
 
 
@@ -159,6 +180,111 @@ def text_budget(org_id: int) -> ResponseReturnValue:
             say(Text("预算已保存。", "The budget is saved."))
             return redirect(url_for("admin.text_limits"), 303)
     return render_form("admin/budget.html", form, account=account)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A wording in one language: as a phone shows it, and what the provider says of it."""
+
+    language: Language
+    body: str
+    size: Segments
+    version: str
+    # of approvals.STATES, or approvals.CHANGED
+    state: str
+    template_id: str
+    to_submit: str
+
+
+def _sides(rows: Mapping[tuple[str, str], WordingApproval], message: str) -> list[Side]:
+    site, found = catalogue.site_of(notices.route().public_url), []
+    for chosen in LANGUAGES:
+        said = notices.wording(message, chosen)
+        body = catalogue.reads(said, chosen, notices.route())
+        version, row = catalogue.version_of(message, chosen, site), rows.get((message, chosen))
+        found.append(
+            Side(
+                chosen,
+                body,
+                segments(body),
+                version,
+                approvals.standing(row, version),
+                row.template_id if row is not None else "",
+                catalogue.to_submit(said, chosen, site),
+            )
+        )
+    return found
+
+
+def _needs_templates() -> bool:
+    return values_kept(current_app.config["SETTINGS"])
+
+
+@bp.get("/wordings")
+@guard(Access.ADMIN)
+def wordings() -> ResponseReturnValue:
+    """Every text message as it reads in both languages, and whether the provider approves it."""
+    _own_office()
+    with reading() as held:
+        rows = approvals.entered(held)
+    lines = [(key, _kind(key), _sides(rows, key)) for key in catalogue.messages()]
+    states = [side.state for _, _, sides in lines for side in sides]
+    return render_template(
+        "admin/wordings.html",
+        lines=lines,
+        approved=states.count("approved"),
+        changed=states.count(approvals.CHANGED),
+        total=len(states),
+        states=WORDING_STATES,
+        needed=_needs_templates(),
+    )
+
+
+@bp.route("/wordings/<message>/<language>", methods=["GET", "POST"])
+@guard(Access.ADMIN)
+def wording(message: str, language: str) -> ResponseReturnValue:
+    """One message in one language: what to hand in, and the provider's id and state."""
+    office, form = _own_office(), ApprovalForm()
+    if message not in catalogue.messages() or language not in LANGUAGES:
+        raise NotFound()
+    with reading() as held:
+        rows = approvals.entered(held)
+    side = next(s for s in _sides(rows, message) if s.language == language)
+    if not form.is_submitted():
+        form.template_id.data = side.template_id
+        form.state.data = "draft" if side.state == approvals.CHANGED else side.state
+    if form.validate_on_submit():
+        with attempt(form) as done, unit_of_work() as uow:
+            approvals.enter(
+                uow,
+                org_id=office,
+                key=message,
+                language=language,
+                version=side.version,
+                template_id=form.template_id.data or "",
+                state=form.state.data,
+            )
+        if done.ok:
+            say(Text("已保存，十几秒内生效。", "Saved; it takes effect within seconds."))
+            return redirect(url_for("admin.wordings", _anchor=message), 303)
+    types = variables.declared()[message]
+    return render_form(
+        "admin/wording.html",
+        form,
+        name=_kind(message),
+        side=side,
+        states=WORDING_STATES,
+        longest=variables.GATEWAY_LONGEST,
+        places=[
+            (
+                place,
+                variables.TYPES[kind],
+                variables.TYPES[kind].longest(language),
+                catalogue.sample_of(message, place, language),
+            )
+            for place, kind in types.items()
+        ],
+    )
 
 
 def _own_office() -> int:

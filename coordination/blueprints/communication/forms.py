@@ -18,6 +18,8 @@ class NoticeForm(Form):
     """A notice in two languages; `draft_key` makes a double click one notice."""
 
     draft_key = HiddenField()
+    # another one on each page: a press is one text, however often it arrives
+    test_key = HiddenField()
     # "" for the classes below, else the school or district whose families are all meant
     org_id = SelectField(both("发给谁", "To whom"), choices=[("", "")], default="")
     class_ids = SelectMultipleField(both("发给哪些班", "To which classes"), coerce=int)

@@ -1,25 +1,30 @@
-"""What Twilio reports: how texts fare, and what people text back. Anything unsigned is refused.
+"""What providers report: how texts fare, and what people text back. Anything unsigned is refused.
 
-The signature is made on the public address. To a status report the answer is empty: Twilio only looks
-at the status code; to a text, its answer may be a text.
+Twilio signs on the public address; to its status report the answer is empty, it only looks at the
+status code; to a text, the answer may be a text. Aliyun signs nothing, so its address is the secret;
+it pushes many lines at once, and all of them again unless the answer is 200 within a second.
 """
 
 from __future__ import annotations
 
 import hmac
+import json
+from datetime import datetime
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, jsonify, request
 from flask.typing import ResponseReturnValue
 from markupsafe import escape
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM
 from coordination.domain.people import optouts
+from coordination.ground import crypto
 from coordination.ground.errors import Forbidden, Invalid
 from coordination.ground.phones import normal_phone
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
+from coordination.reactions import carriers
 from coordination.settings import Settings
 from coordination.web.guards import Access, guard
 from coordination.web.request import act_as, unit_of_work
@@ -59,7 +64,7 @@ def _refuse_unsigned(settings: Settings, params: list[tuple[str, str]]) -> None:
 @guard(Access.WEBHOOK)
 def twilio_status(attempt: UUID | None) -> ResponseReturnValue:
     """One status report; reports may come twice, late and in any order."""
-    from notifications.channels.twilio_sms import is_strike
+    from notifications.channels.twilio_sms import is_opt_out, is_strike
 
     settings: Settings = current_app.config["SETTINGS"]
     _refuse_unsigned(settings, list(request.form.items(multi=True)))
@@ -76,8 +81,81 @@ def twilio_status(attempt: UUID | None) -> ResponseReturnValue:
             error_code=error_code,
             at=uow.now,
             strike=is_strike(error_code),
+            opted_out=is_opt_out(error_code),
         )
     return "", 204
+
+
+def _refuse_stranger(key: str) -> None:
+    """Whoever does not know the address, and everybody while there is no account that would push."""
+    settings: Settings = current_app.config["SETTINGS"]
+    right = carriers.aliyun_secret(settings)
+    known = hmac.compare_digest(key.encode("utf-8", "replace"), right.encode())
+    if not (settings.aliyun_access_key_secret and known):
+        raise Forbidden()
+
+
+@bp.post("/webhooks/aliyun/report/<key>")
+@guard(Access.WEBHOOK)
+def aliyun_report(key: str) -> ResponseReturnValue:
+    """Many status reports at once, in any order, perhaps again."""
+    from notifications.channels import aliyun_sms
+
+    _refuse_stranger(key)
+    try:
+        lines = aliyun_sms.reports_of(request.get_data())
+    except aliyun_sms.BadPush as error:
+        raise _no_push() from error
+    act_as(SYSTEM)
+    # one by one: a report must not wait at a message for all the others
+    for line in lines:
+        with unit_of_work() as uow:
+            uow.authorize(Action.SYSTEM_RUN)
+            receipts.apply_status(
+                uow.session,
+                attempt_id=line.attempt_id,
+                # an attempt that was found in the list has a name of ours there
+                provider_id=None if line.attempt_id else line.provider_id,
+                channels=("aliyun_sms", "sms"),
+                status=line.status,
+                error_code=line.error_code,
+                at=uow.now,
+                strike=line.error_code in aliyun_sms.BAD_NUMBERS,
+                opted_out=line.error_code in aliyun_sms.OPTED_OUT,
+            )
+    return jsonify(code=0, msg="接收成功")
+
+
+@bp.post("/webhooks/aliyun/inbound/<key>")
+@guard(Access.WEBHOOK)
+def aliyun_inbound(key: str) -> ResponseReturnValue:
+    """Many replies at once. They cannot be answered: the gateway takes approved templates only."""
+    from notifications.channels import aliyun_sms
+
+    _refuse_stranger(key)
+    try:
+        lines = aliyun_sms.replies_of(request.get_data())
+    except aliyun_sms.BadPush as error:
+        raise _no_push() from error
+    act_as(SYSTEM)
+    for line in lines:
+        # its number alone is not promised to be unique; of the rest nothing can be read here
+        whole = json.dumps([line.sequence, line.number, str(line.sent_at), line.text])
+        name = crypto.token_hash(whole).hex()
+        kind = inbound.kind_of(inbound.word_of(line.text))
+        with unit_of_work() as uow:
+            uow.authorize(Action.SYSTEM_RUN)
+            phone = normal_phone(line.number)
+            if inbound.heard(uow.session, "aliyun_sms", name, kind, uow.now) and phone is not None:
+                _obey(uow, kind, phone, line.sent_at)
+    return jsonify(code=0, msg="接收成功")
+
+
+def _no_push() -> Invalid:
+    return Invalid(
+        Text("格式不对。请推送 JSON 数组。", "This is not what is taken here; send a JSON array."),
+        code="no_push",
+    )
 
 
 @bp.post("/webhooks/twilio/inbound")
@@ -110,11 +188,13 @@ def twilio_inbound() -> ResponseReturnValue:
     return _twiml(None if told or word in inbound.ANSWERED_BY_PROVIDER else answer)
 
 
-def _obey(uow: UnitOfWork, kind: inbound.Kind, phone: str) -> str | None:
+def _obey(
+    uow: UnitOfWork, kind: inbound.Kind, phone: str, said_at: datetime | None = None
+) -> str | None:
     """Do what the text asks for; what to answer, if anything."""
     if kind == "other":
         return None
-    found = (optouts.stop if kind == "stop" else optouts.resume)(uow, phone=phone)
+    found = (optouts.stop if kind == "stop" else optouts.resume)(uow, phone=phone, said_at=said_at)
     if not found.people:
         return None
     said = STOPPED if kind == "stop" else RESUMED

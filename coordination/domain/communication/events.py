@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coordination.ground.events import Event
+from coordination.ground.text import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +15,17 @@ class NoticeStretchDue(Event):
     notice_id: int
     round: int
     recipient_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeTested(Event):
+    """A draft is to be shown on its writer's own phone; there is no notice yet. One text per key."""
+
+    person_id: int
+    school_id: int
+    class_id: int | None
+    title: Text
+    test_key: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from datetime import date, datetime, time
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, text
+from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import BigInteger, Text
 
+from coordination.ground.constraints import explain
+from coordination.ground.errors import Stale
 from coordination.ground.orm import Base, Row
+from coordination.ground.text import Text as Words
 
 
 class Notice(Row, Base):
@@ -98,6 +101,48 @@ class TextSpend(Base):
         Index("ix_text_spend_account", "org_id", "month", postgresql_include=["segments"]),
         Index("ix_text_spend_subject", "subject_type", "subject_id"),
     )
+
+
+class WordingApproval(Row, Base):
+    """模板报备: the provider's id and state for a wording in one language.
+
+    `version` names the text that was handed in under this id.
+    """
+
+    __tablename__ = "wording_approval"
+    org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    key: Mapped[str]
+    language: Mapped[str]
+    template_id: Mapped[str] = mapped_column(server_default="")
+    state: Mapped[str]
+    version: Mapped[str]
+
+    __scope__ = {"school": "org_id"}
+    __table_args__ = (
+        UniqueConstraint("key", "language"),
+        Index(
+            "uq_wording_approval_template_id",
+            "template_id",
+            unique=True,
+            postgresql_where=text("template_id <> ''"),
+        ),
+        CheckConstraint("language in ('zh','en')", name="language"),
+        CheckConstraint("state in ('draft','submitted','approved','rejected')", name="state"),
+        CheckConstraint("state <> 'approved' or template_id <> ''", name="id"),
+    )
+
+
+def _entered_meanwhile() -> Stale:
+    return Stale(
+        Words(
+            "刚刚有人填写了同一条文案或同一个编号，请查看后再填。",
+            "Somebody else has just entered this wording or this id; look again.",
+        )
+    )
+
+
+explain("uq_wording_approval_key_language", _entered_meanwhile)
+explain("uq_wording_approval_template_id", _entered_meanwhile)
 
 
 class NoticeRound(Row, Base):

@@ -34,9 +34,10 @@ from coordination.domain.communication.events import (
     NoticeAcknowledged,
     NoticeStopped,
     NoticeStretchDue,
+    NoticeTested,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
-from coordination.domain.people.contacts import OPTED_OUT
+from coordination.domain.people.contacts import OPTED_OUT, phones_in_need_of
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.domain.people.recipients import (
     children_in,
@@ -114,6 +115,45 @@ def send_notice(
     uow.session.flush()  # rounds and recipients refer to it
     _begin_round(uow, notice, 0, _within_budget(uow, notice, "notice"))
     return notice
+
+
+def try_notice(
+    uow: UnitOfWork,
+    *,
+    test_key: str,
+    title: Text,
+    body: Text,
+    class_ids: Collection[int] = (),
+    org_id: int | None = None,
+    links_allowed: bool = False,
+) -> None:
+    """Show the writer of a draft, on their own phone, the text that a family would get.
+
+    Nothing is sent to anybody else, and nobody is counted as a recipient. A second call with the same
+    `test_key` sends nothing.
+    """
+    draft = _addressed(uow, class_ids, org_id)
+    for place in places_of(draft):
+        uow.authorize(Action.NOTICE_SEND, place)
+    rules.refuse_poor_text(
+        title_zh=title.zh,
+        title_en=title.en,
+        body_zh=body.zh,
+        body_en=body.en,
+        links_allowed=links_allowed,
+    )
+    found = concerns_of(uow.session, children_of(draft, uow.now.date()), title, body)
+    rules.refuse_concerns([c for c in found if c.stops], ())
+    person = _sender(uow)
+    if not phones_in_need_of(uow.session, [person]):
+        raise Conflict(
+            Text(
+                "您没有登记能收短信的手机号，无法试发。",
+                "No phone of yours is known to which a text could go.",
+            ),
+            code="no_phone",
+        )
+    uow.record(NoticeTested(person, draft.school_id, draft.class_id, title, test_key))
 
 
 def concerns_of(session: Session, children: Select[int], title: Text, body: Text) -> list[Concern]:

@@ -44,6 +44,7 @@ _ZH = {
     "term": "学期",
     "text_budget": "短信预算",
     "text_limit": "短信限额",
+    "wording_approval": "短信模板报备",
 }
 
 
@@ -55,11 +56,12 @@ def table_word(name: str) -> Text:
 
 # what a message is about, where that is not the name of a table
 _SUBJECTS = {"session": "practice_session", "consent": "consent_request", "shift": "shift_need"}
+_NO_TABLES = {"notice_test": Text("通知试发", "test of a notice")}
 
 
 def subject_word(subject_type: str) -> Text:
     """What a message is about, for people."""
-    return table_word(_SUBJECTS.get(subject_type, subject_type))
+    return _NO_TABLES.get(subject_type) or table_word(_SUBJECTS.get(subject_type, subject_type))
 
 
 # what the clock does, under the names of its ticks

@@ -145,18 +145,24 @@ def person_by_phone(session: Session, normal: str) -> int | None:
 def suppress(session: Session, person_id: int, reason: str, now: datetime) -> None:
     """Stop using a person's phones (opted out, or the number is bad); what is stopped stays as it is.
 
-    All of them: whoever asks for no texts does not mean to get them on an older number.
+    All of them: whoever asks for no texts does not mean to get them on an older number. Who asks
+    again has asked later: an order to go on that was sent between must not count.
     """
     for point in _phones(session, person_id):
         if point.suppressed_at is None:
             point.suppressed_at, point.suppressed_reason = now, reason
+        elif point.suppressed_reason == reason == OPTED_OUT:
+            point.suppressed_at = max(point.suppressed_at, now)
 
 
-def resume(session: Session, person_id: int, reason: str) -> None:
-    """Use a person's phones again that were stopped for this reason."""
-    for point in _phones(session, person_id):
-        if point.suppressed_reason == reason:
-            point.suppressed_at = point.suppressed_reason = None
+def resume(session: Session, person_id: int, reason: str, said_at: datetime) -> bool:
+    """Use a person's phones again that were stopped for this reason; False if that was said later."""
+    stopped = [p for p in _phones(session, person_id) if p.suppressed_reason == reason]
+    if any(p.suppressed_at is not None and p.suppressed_at > said_at for p in stopped):
+        return False
+    for point in stopped:
+        point.suppressed_at = point.suppressed_reason = None
+    return True
 
 
 def _phones(session: Session, person_id: int) -> list[ContactPoint]:

@@ -171,7 +171,7 @@ def correct(uow: UnitOfWork, *, guardianship_id: int, phone: str, day: date) -> 
 def confirm(uow: UnitOfWork, *, guardianship_id: int, day: date) -> None:
     """The number is right: texts are tried again, and three failures list it again."""
     kin = _locked(uow, guardianship_id, day)
-    contacts.resume(uow.session, kin.guardian_id, contacts.BAD_NUMBER)
+    contacts.resume(uow.session, kin.guardian_id, contacts.BAD_NUMBER, uow.now)
     uow.record(PhoneChecked(kin.guardian_id))
 
 

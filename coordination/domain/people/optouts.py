@@ -7,6 +7,7 @@ texts come in or go out.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 
@@ -25,24 +26,36 @@ class Heard:
     language: str
 
 
-def stop(uow: UnitOfWork, *, phone: str) -> Heard:
+def stop(uow: UnitOfWork, *, phone: str, said_at: datetime | None = None) -> Heard:
     """No more routine texts to whoever is written to at this phone (E.164)."""
     uow.authorize(Action.SYSTEM_RUN)
     holders = _holders(uow, phone)
     for person in holders:
-        contacts.suppress(uow.session, person.id, contacts.OPTED_OUT, uow.now)
+        contacts.suppress(uow.session, person.id, contacts.OPTED_OUT, _said(uow, said_at))
         uow.record(TextsStopped(person.id))
     return _heard(holders)
 
 
-def resume(uow: UnitOfWork, *, phone: str) -> Heard:
-    """Routine texts again; a number to which nothing arrives stays stopped."""
+def resume(uow: UnitOfWork, *, phone: str, said_at: datetime | None = None) -> Heard:
+    """Routine texts again; a number to which nothing arrives stays stopped.
+
+    `said_at` is when the text was sent, if that is known: one that comes late does not undo a later
+    stop. A stop that comes late holds: no texts is the smaller harm, and can be undone by a text.
+    """
     uow.authorize(Action.SYSTEM_RUN)
-    holders = _holders(uow, phone)
+    holders = [
+        person
+        for person in _holders(uow, phone)
+        if contacts.resume(uow.session, person.id, contacts.OPTED_OUT, _said(uow, said_at))
+    ]
     for person in holders:
-        contacts.resume(uow.session, person.id, contacts.OPTED_OUT)
         uow.record(TextsResumed(person.id))
     return _heard(holders)
+
+
+def _said(uow: UnitOfWork, said_at: datetime | None) -> datetime:
+    """Never later than now: another machine's clock may be ahead."""
+    return min(said_at or uow.now, uow.now)
 
 
 def _holders(uow: UnitOfWork, phone: str) -> list[Person]:

@@ -22,7 +22,18 @@ from tests.unit.notifications.making import NOON, Phones, Provider, make_outgoin
     [
         *(
             (body, "stop")
-            for body in ("TD", "td", "ＴＤ", " T D ", "T", "退订", "【退订】", "退订。")
+            for body in (
+                "TD",
+                "td",
+                "ＴＤ",
+                " T D ",
+                "T",
+                "R",
+                "拒收",
+                "退订",
+                "【退订】",
+                "退订。",
+            )
         ),
         *((body, "stop") for body in ("STOP", "Stop!", "“stop”", "unsubscribe", "stop\n", "Ｔ")),
         *((body, "start") for body in ("START", "恢复", "恢复订阅", "yes", "UNSTOP")),
