@@ -157,7 +157,6 @@ def furnish(story: Story) -> dict[str, str]:
             ),
             level="confirm",
         )
-    set_budgets(story)
     notices = story.deliver()
     for text in notices[5:17]:
         with Session(story.engine) as session:
@@ -194,6 +193,7 @@ def furnish(story: Story) -> dict[str, str]:
     for tick in TICKS:
         run_tick(tick, story.engine, jobs)
     consents = [t for t in story.deliver() if CODE.search(t.body)]
+    set_budgets(story)
     return {
         "notice": CODE.findall(notices[0].body)[0],
         "consent": CODE.findall(consents[0].body)[0],

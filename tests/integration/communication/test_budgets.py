@@ -208,7 +208,7 @@ def test_automatic_messages_leave_and_are_counted(stage: Stage) -> None:
             uow,
             "session_cancelled",
             [stage.world.people["guardian"]],
-            {"activity": "x", "when": "y", "reason": "z"},
+            {"activity": "x", "when": "14:00", "reason": "z"},
             subject=("shift", 1),
             version="1",
             payer={stage.world.people["guardian"]: stage.world.things["school_a"]},
