@@ -160,6 +160,24 @@ def send_reminders(beat: Beat) -> None:
             return
 
 
+def send_scheduled_notices(beat: Beat) -> None:
+    """Send the notices whose time has come; one that cannot be sent does not keep the others."""
+    from coordination.domain.communication.services import due_notices, send_scheduled
+
+    with Session(beat.engine) as session:
+        due = due_notices(session, clock.now())
+    failed: Exception | None = None
+    for number in due:
+        try:
+            with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+                send_scheduled(uow, notice_id=number, today=clock.today(reminders.zone()))
+        except Exception as error:
+            log.exception("notice %s could not be sent at its time", number)
+            failed = error
+    if failed is not None:
+        raise failed
+
+
 def write_notices(beat: Beat) -> None:
     """Write the texts of notices to whole schools and districts, a stretch at a time."""
     from coordination.domain.communication.services import open_rounds, write_stretch
@@ -170,7 +188,7 @@ def write_notices(beat: Beat) -> None:
         more = True
         while more:
             with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
-                more = write_stretch(uow, round_id=number)
+                more = write_stretch(uow, round_id=number, today=clock.today(reminders.zone()))
 
 
 def dispatch_due(beat: Beat) -> None:
@@ -244,6 +262,7 @@ def heartbeat(_beat: Beat) -> None:
 
 TICKS = (
     Tick("heartbeat", 10, heartbeat),
+    Tick("send scheduled notices", 1, send_scheduled_notices),
     Tick("write notices", 1, write_notices),
     Tick("dispatch due messages", 1, dispatch_due),
     Tick("send due reminders", 10, send_reminders),

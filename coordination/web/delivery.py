@@ -36,6 +36,9 @@ _REASONS: dict[str, Text] = {
         "该手机今天的短信已达上限，明早发出",
         "the phone has had its texts of the day; leaves in the morning",
     ),
+    "sender_left": Text(
+        "发送人到时已不再负责这些班级", "its sender no longer had these classes when the time came"
+    ),
     "withdrawn": Text("已撤回", "withdrawn by the sender"),
     "expired": Text("超过有效时间", "no longer useful when its turn came"),
     "too_late": Text("超过有效时间", "no longer useful when its turn came"),

@@ -35,12 +35,18 @@ class Notice(Row, Base):
     urgent_reason: Mapped[str | None]
     # what the sender was warned of (content.WORDS) and sent all the same
     looked_at: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    # when the clock is to send it; kept after that, so that one sees what was planned
+    send_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
+    # why the clock did not send it (services.UNSENT); None if somebody withdrew it
+    unsent_reason: Mapped[str | None]
 
     __scope__ = {"school": "school_id", "class": "class_id", "person": "sender_id"}
     __table_args__ = (
+        Index("ix_notice_scheduled", "send_at", postgresql_where=text("state = 'scheduled'")),
         CheckConstraint("level in ('info','confirm')", name="level"),
-        CheckConstraint("state in ('draft','sent','cancelled')", name="state"),
+        CheckConstraint("state in ('draft','scheduled','sent','cancelled')", name="state"),
+        CheckConstraint("state <> 'scheduled' or send_at is not null", name="scheduled"),
         CheckConstraint("reach in ('classes','school','district')", name="reach"),
     )
 

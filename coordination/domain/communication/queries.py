@@ -33,6 +33,7 @@ from coordination.domain.people.contacts import masks_of
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.actor import Actor, Role
 from coordination.ground.errors import NotFound
+from coordination.ground.text import Text
 from notifications import outbox
 
 
@@ -109,6 +110,18 @@ def notices_of(session: Session, actor: Actor, limit: int = 50) -> list[NoticeLi
             )
         )
     return lines
+
+
+def unsent(session: Session, actor: Actor, since: datetime) -> list[Notice]:
+    """Notices of the actor's places that the clock could not send, the newest first."""
+    return list(
+        session.scalars(
+            visible(Notice, actor, Action.NOTICE_SEND)
+            .where(Notice.unsent_reason.is_not(None), Notice.send_at > since)
+            .order_by(Notice.send_at.desc())
+            .limit(20)
+        )
+    )
 
 
 def notice_of(session: Session, actor: Actor, notice_id: int) -> Notice:
@@ -305,6 +318,16 @@ def names_of(session: Session, person_ids: set[int]) -> dict[int, str]:
             select(Person.id, Person.name).where(Person.id.in_(person_ids))
         )
     }
+
+
+def class_names(session: Session, class_ids: Sequence[int]) -> list[Text]:
+    """What the classes of a notice are called."""
+    rows = session.execute(
+        select(ClassGroup.name_zh, ClassGroup.name_en)
+        .where(ClassGroup.id.in_(class_ids))
+        .order_by(ClassGroup.grade, ClassGroup.id)
+    )
+    return [Text(zh, en) for zh, en in rows]
 
 
 def classes_to_write_to(session: Session, actor: Actor) -> list[ClassGroup]:

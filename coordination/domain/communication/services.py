@@ -1,4 +1,4 @@
-"""Use cases of notices: send, read, confirm, nudge, stop.
+"""Use cases of notices: send now or later, change, read, confirm, nudge, stop.
 
 Who receives is decided by `people.recipients` alone; what the text message says and when it leaves
 is decided by the reactions.
@@ -35,6 +35,7 @@ from coordination.domain.communication.events import (
     NoticeStretchDue,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
+from coordination.domain.people.actors import actor_of
 from coordination.domain.people.contacts import OPTED_OUT
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.domain.people.recipients import (
@@ -58,13 +59,14 @@ def send_notice(
     class_ids: Collection[int] = (),
     org_id: int | None = None,
     due_at: datetime | None = None,
+    send_at: datetime | None = None,
     links_allowed: bool = False,
     urgent_reason: str = "",
     looked_at: Collection[str] = (),
 ) -> Notice:
     """Send a notice to the guardians of some classes of one school, or (with `org_id`) of a whole
-    school or district; a second call with the same `draft_key` (a double click, a retried post)
-    returns the first notice and sends nothing."""
+    school or district; with `send_at` the clock sends it then. A second call with the same
+    `draft_key` (a double click, a retried post) returns the first notice and sends nothing."""
     # two presses that arrive together: the second waits here and then finds the first's notice
     uow.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(draft_key, 0))))
     known = uow.session.scalar(select(Notice).where(Notice.draft_key == draft_key))
@@ -73,6 +75,100 @@ def send_notice(
             uow.authorize(Action.NOTICE_SEND, place)
         return known
     notice = _addressed(uow, class_ids, org_id)
+    notice.draft_key = draft_key
+    _write(
+        uow,
+        notice,
+        title=title,
+        body=body,
+        level=level,
+        due_at=due_at,
+        send_at=send_at,
+        links_allowed=links_allowed,
+        urgent_reason=urgent_reason,
+        looked_at=looked_at,
+    )
+    return notice
+
+
+def change_scheduled(
+    uow: UnitOfWork,
+    *,
+    notice_id: int,
+    title: Text,
+    body: Text,
+    level: str,
+    class_ids: Collection[int] = (),
+    org_id: int | None = None,
+    due_at: datetime | None = None,
+    send_at: datetime | None = None,
+    links_allowed: bool = False,
+    urgent_reason: str = "",
+    looked_at: Collection[str] = (),
+) -> Notice:
+    """Change a notice that waits for its time; without `send_at` it leaves now. Whoever changes it
+    last is its sender."""
+    # the clock takes the same lock: the notice leaves as it was, or as it is now, never both
+    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    if notice is None:
+        raise NotFound()
+    for place in places_of(notice):
+        uow.authorize(Action.NOTICE_SEND, place)
+    refuse_unless_scheduled(notice)
+    whom = _addressed(uow, class_ids, org_id)
+    notice.school_id, notice.reach = whom.school_id, whom.reach
+    notice.class_ids, notice.class_id = whom.class_ids, whom.class_id
+    _write(
+        uow,
+        notice,
+        title=title,
+        body=body,
+        level=level,
+        due_at=due_at,
+        send_at=send_at,
+        links_allowed=links_allowed,
+        urgent_reason=urgent_reason,
+        looked_at=looked_at,
+    )
+    return notice
+
+
+def refuse_unless_scheduled(notice: Notice) -> None:
+    """Refuse to change what has left, or never will."""
+    if notice.state == "sent":
+        raise Conflict(
+            Text(
+                "这条通知已经发出，不能再改。您写的内容还在下面，可以作为新通知发送。",
+                "This notice has left and cannot be changed. What you wrote is still below; "
+                "you can send it as a new notice.",
+            ),
+            code="notice_left",
+        )
+    if notice.state != "scheduled":
+        raise Conflict(
+            Text(
+                "这条通知已撤回，不会发出。您写的内容还在下面，可以作为新通知发送。",
+                "This notice was withdrawn and will not leave. What you wrote is still below; "
+                "you can send it as a new notice.",
+            ),
+            code="notice_stopped",
+        )
+
+
+def _write(
+    uow: UnitOfWork,
+    notice: Notice,
+    *,
+    title: Text,
+    body: Text,
+    level: str,
+    due_at: datetime | None,
+    send_at: datetime | None,
+    links_allowed: bool,
+    urgent_reason: str,
+    looked_at: Collection[str],
+) -> None:
+    """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock."""
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
     rules.refuse_poor_text(
@@ -85,14 +181,7 @@ def send_notice(
     found = concerns_of(uow.session, children_of(notice, uow.now.date()), title, body)
     rules.refuse_concerns(found, looked_at)
     rules.refuse_poor_reason(urgent_reason)
-    if due_at is not None and due_at <= uow.now:
-        raise Invalid(
-            fields={
-                "due_on": Text(
-                    "截止时间已过，请选以后的时间。", "This is in the past; choose a later time."
-                )
-            }
-        )
+    rules.refuse_poor_times(send_at=send_at, due_at=due_at, now=uow.now)
     recipient = recipients_query(children_of(notice, uow.now.date()), uow.now.date())
     if not uow.session.scalar(select(select(recipient).exists())):
         raise Conflict(
@@ -102,17 +191,71 @@ def send_notice(
             ),
             code="no_audience",
         )
-    notice.sender_id, notice.draft_key = _sender(uow), draft_key
+    notice.sender_id = _sender(uow)
     notice.title_zh, notice.title_en = title.zh, title.en
     notice.body_zh, notice.body_en = body.zh, body.en
     notice.level, notice.due_at = level, due_at
     notice.urgent_reason = urgent_reason.strip() or None
     notice.looked_at = sorted({c.kind for c in found}) or None
-    notice.state, notice.sent_at = "sent", uow.now
+    notice.send_at = send_at
+    if send_at is None:
+        notice.state, notice.sent_at = "sent", uow.now
+    else:
+        notice.state = "scheduled"
     uow.session.add(notice)
     uow.session.flush()  # rounds and recipients refer to it
-    _begin_round(uow, notice, 0)
-    return notice
+    if send_at is None:
+        _begin_round(uow, notice, 0)
+
+
+# -- sending by the clock -----------------------------------------------------------------------
+
+# why a notice whose time had come was not sent
+SENDER_LEFT, TOO_LATE = "sender_left", "too_late"
+UNSENT = (SENDER_LEFT, TOO_LATE)
+
+
+def due_notices(session: Session, now: datetime) -> list[int]:
+    """Notices whose time has come, the earliest first."""
+    return list(
+        session.scalars(
+            select(Notice.id)
+            .where(Notice.state == "scheduled", Notice.send_at <= now)
+            .order_by(Notice.send_at, Notice.id)
+        )
+    )
+
+
+def send_scheduled(uow: UnitOfWork, *, notice_id: int, today: date) -> bool:
+    """Send a notice whose time has come, to whom it concerns now; whether it was sent.
+
+    The state changes in the transaction that writes the round, so however many clocks come, and
+    however their time jumps, it leaves once.
+    """
+    uow.authorize(Action.SYSTEM_RUN)
+    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    if notice is None or notice.state != "scheduled":
+        return False
+    if notice.send_at is None or notice.send_at > uow.now:
+        return False  # put off meanwhile
+    notice.unsent_reason = _why_not(uow, notice, today)
+    if notice.unsent_reason:
+        notice.state = "cancelled"
+        return False
+    notice.state, notice.sent_at = "sent", uow.now
+    _begin_round(uow, notice, 0, today)
+    return True
+
+
+def _why_not(uow: UnitOfWork, notice: Notice, today: date) -> str | None:
+    """Why a notice must not leave although its time has come."""
+    if notice.due_at is not None and notice.due_at <= uow.now:
+        return TOO_LATE  # the clock stood still, and nobody could answer in time
+    try:
+        sender = actor_of(uow.session, notice.sender_id, today)
+    except LookupError:
+        return SENDER_LEFT
+    return None if may_nudge(sender, notice) else SENDER_LEFT
 
 
 def concerns_of(session: Session, children: Select[int], title: Text, body: Text) -> list[Concern]:
@@ -170,14 +313,14 @@ def places_of(notice: Notice) -> list[Scope]:
 STRETCH = 1000
 
 
-def _begin_round(uow: UnitOfWork, notice: Notice, number: int) -> None:
+def _begin_round(uow: UnitOfWork, notice: Notice, number: int, today: date | None = None) -> None:
     """Start a round. Some classes are written to at once; a whole school is left to the clock, so
     that the sender need not wait."""
     begun = NoticeRound(notice_id=notice.id, number=number, started_at=uow.now, upto=0)
     uow.session.add(begun)
     uow.session.flush()
     while notice.reach not in WIDE and begun.done_at is None:
-        _stretch(uow, notice, begun)
+        _stretch(uow, notice, begun, today)
 
 
 def open_rounds(session: Session) -> list[int]:
@@ -189,23 +332,26 @@ def open_rounds(session: Session) -> list[int]:
     )
 
 
-def write_stretch(uow: UnitOfWork, *, round_id: int) -> bool:
-    """Write to the next stretch of an open round; whether there is more to do."""
+def write_stretch(uow: UnitOfWork, *, round_id: int, today: date | None = None) -> bool:
+    """Write to the next stretch of an open round; whether there is more to do. `today` is that of
+    the district."""
     uow.authorize(Action.SYSTEM_RUN)
     found = uow.session.get(NoticeRound, round_id, with_for_update=True)
     if found is None or found.done_at is not None:
         return False
     notice = uow.session.get_one(Notice, found.notice_id, with_for_update={"read": True})
-    _stretch(uow, notice, found)
+    _stretch(uow, notice, found, today)
     return found.done_at is None
 
 
-def _stretch(uow: UnitOfWork, notice: Notice, begun: NoticeRound) -> None:
+def _stretch(
+    uow: UnitOfWork, notice: Notice, begun: NoticeRound, today: date | None = None
+) -> None:
     if notice.state == "cancelled":
         begun.done_at = uow.now
         return
     if begun.number == 0 and begun.upto == 0:
-        _fill_recipients(uow, notice)
+        _fill_recipients(uow, notice, today or uow.now.date())
     query = (
         select(NoticeRecipient.id)
         .where(
@@ -226,9 +372,8 @@ def _stretch(uow: UnitOfWork, notice: Notice, begun: NoticeRound) -> None:
         begun.done_at = uow.now
 
 
-def _fill_recipients(uow: UnitOfWork, notice: Notice) -> None:
+def _fill_recipients(uow: UnitOfWork, notice: Notice, today: date) -> None:
     """One row per guardian, by one statement; each phone is told once, whoever shares it."""
-    today = uow.now.date()
     found = recipients_query(children_of(notice, today), today)
     stopped: ColumnElement[bool] = found.c.stopped
     if notice.urgent_reason:
@@ -359,6 +504,14 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
         raise Conflict(
             Text("这条通知已停止发送。", "This notice was stopped."), code="notice_stopped"
         )
+    if notice.state != "sent":
+        raise Conflict(
+            Text(
+                "这条通知还没有发出，发出后才能提醒。",
+                "This notice has not left yet; remind after it has.",
+            ),
+            code="not_sent",
+        )
     rounds = uow.session.scalars(
         select(NoticeRound).where(NoticeRound.notice_id == notice_id).order_by(NoticeRound.number)
     ).all()
@@ -389,14 +542,14 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
     return reminded
 
 
-def stop_notice(uow: UnitOfWork, *, notice_id: int) -> None:
+def stop_notice(uow: UnitOfWork, *, notice_id: int) -> Notice:
     """Let nothing more leave; what has left cannot be called back."""
-    notice = uow.session.get(Notice, notice_id, with_for_update=True)
+    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
     if notice is None:
         raise NotFound()
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
-    if notice.state == "cancelled":
-        return
-    notice.state = "cancelled"
-    uow.record(NoticeStopped(notice_id))
+    if notice.state != "cancelled":
+        notice.state = "cancelled"
+        uow.record(NoticeStopped(notice_id))
+    return notice

@@ -63,6 +63,7 @@ def subject_word(subject_type: str) -> Text:
 # what the clock does, under the names of its ticks
 _TICKS = {
     "heartbeat": Text("时钟心跳", "Heartbeat of the clock"),
+    "send scheduled notices": Text("发出定时通知", "Send scheduled notices"),
     "write notices": Text("写出大范围通知", "Write notices to many"),
     "dispatch due messages": Text("派发到期消息", "Dispatch due messages"),
     "send due reminders": Text("生成到期提醒", "Write due reminders"),
