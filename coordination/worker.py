@@ -28,7 +28,7 @@ from coordination.authz.actor import SYSTEM
 from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
-from coordination.reactions import carriers, notices, on_people, reminders
+from coordination.reactions import carriers, notices, on_people, reminders, together
 from coordination.reactions.carriers import Carriers, carriers_of
 from coordination.reactions.deliveries import Resolver
 from coordination.reactions.work import begin
@@ -83,7 +83,9 @@ class Postman:
         stop: threading.Event | None = None,
     ) -> None:
         self._engine, self._asked = engine, carried_by.asked
-        self._resolver = Resolver(settings.zone)
+        self._resolver = Resolver(
+            settings.zone, together_in=carriers.languages_of(settings, together.KEY)
+        )
         self._worker = Worker(engine)
         self._stop = stop or threading.Event()
         self._pumping = threading.Lock()

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Engine
 
+from coordination.ground.text import LANGUAGES
 from coordination.reactions import approvals
 from coordination.reactions.invitations import Invitations
 from coordination.settings import Settings, can_send_by
@@ -81,6 +82,14 @@ def rates_of(settings: Settings) -> dict[str, float]:
 def values_kept(settings: Settings) -> bool:
     """Whether the values of a message are kept beside its text: a gateway of templates needs them."""
     return "aliyun" in (settings.sms_channel, settings.sms_fallback)
+
+
+def languages_of(settings: Settings, key: str) -> frozenset[str]:
+    """The languages in which every provider in use can carry a message that need not be sent."""
+    if not values_kept(settings):
+        return frozenset(LANGUAGES)
+    table = approvals.read(Path(settings.aliyun_templates))
+    return frozenset(t.language for t in table if t.key == key and t.usable)
 
 
 def _twilio(settings: Settings) -> Channel:

@@ -38,6 +38,7 @@ ACTIONS = {
 }
 KINDS = {
     "notice": Text("通知", "Notice"),
+    "notices_together": Text("几条通知合并", "Several notices in one"),
     "notice_nudge": Text("通知提醒", "Notice reminder"),
     "sign_in_code": Text("登录验证码", "Sign-in code"),
     "consent_asked": Text("知情同意", "Consent asked"),

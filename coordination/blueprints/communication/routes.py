@@ -23,6 +23,7 @@ from coordination.domain.communication.audience import (
 )
 from coordination.domain.communication.content import Concern
 from coordination.domain.communication.models import Notice
+from coordination.domain.communication.queries import InboxLine
 from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import ClassGroup, Organisation
@@ -55,6 +56,7 @@ from notifications.states import WAITING, State
 bp = Blueprint("communication", __name__, url_prefix="/notices")
 
 opens("notice", "communication.open_notice")
+opens("together", "communication.open_together")
 
 # What one segment costs is the operator's price; shown so that a sender sees the difference.
 YUAN_PER_SEGMENT = Decimal("0.05")
@@ -496,7 +498,7 @@ def _by_code(code: str) -> tuple[Actor, int]:
     return actor, row.subject_id
 
 
-def _notice_page(actor: Actor, notice_id: int, action: str) -> ResponseReturnValue:
+def _notice_page(actor: Actor, notice_id: int, action: str, back: str = "") -> ResponseReturnValue:
     with reading() as held:
         row = services.recipient_of(held, notice_id, actor.person_id or 0)
         # custody may have changed since the text was sent
@@ -515,6 +517,7 @@ def _notice_page(actor: Actor, notice_id: int, action: str) -> ResponseReturnVal
         title=Text(notice.title_zh, notice.title_en),
         body=Text(notice.body_zh, notice.body_en),
         action=action,
+        back=back,
     )
 
 
@@ -535,6 +538,59 @@ def confirm_by_code(code: str) -> ResponseReturnValue:
     act_as(actor)
     _acknowledge(notice_id)
     return redirect(url_for("communication.open_notice", code=code), 303)
+
+
+def _by_code_of_several(code: str) -> tuple[Actor, list[InboxLine]]:
+    """Who holds the code of a text that says several notices, and which of these are open to them."""
+    with reading() as held:
+        row = links.open_code(held, code)
+        if row.subject_type != "together":
+            raise NotFound()
+        try:
+            actor = actor_of(held, row.person_id, when.today())
+        except LookupError:
+            raise NotFound() from None
+        lines = queries.said_together(held, actor, row.subject_id)
+    if not lines:
+        raise NotFound()
+    return actor, lines
+
+
+@bp.get("/together/<code>")
+@guard(Access.SIGNED_LINK)
+def open_together(code: str) -> ResponseReturnValue:
+    """The notices that one text told of, without a password. Looking changes nothing."""
+    actor, lines = _by_code_of_several(code)
+    act_as(actor)
+    return render_template("communication/together.html", lines=lines, code=code)
+
+
+def _one_of_several(code: str, notice_id: int) -> Actor:
+    actor, lines = _by_code_of_several(code)
+    if notice_id not in {line.notice.id for line in lines}:
+        raise NotFound()
+    act_as(actor)
+    return actor
+
+
+@bp.get("/together/<code>/<int:notice_id>")
+@guard(Access.SIGNED_LINK)
+def one_together(code: str, notice_id: int) -> ResponseReturnValue:
+    """One of them."""
+    actor = _one_of_several(code, notice_id)
+    here = url_for("communication.confirm_together", code=code, notice_id=notice_id)
+    return _notice_page(
+        actor, notice_id, here, back=url_for("communication.open_together", code=code)
+    )
+
+
+@bp.post("/together/<code>/<int:notice_id>")
+@guard(Access.SIGNED_LINK)
+def confirm_together(code: str, notice_id: int) -> ResponseReturnValue:
+    """Read or confirmed, by whoever holds the code."""
+    _one_of_several(code, notice_id)
+    _acknowledge(notice_id)
+    return redirect(url_for("communication.one_together", code=code, notice_id=notice_id), 303)
 
 
 @bp.get("/mine/<int:notice_id>")

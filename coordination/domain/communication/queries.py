@@ -34,7 +34,7 @@ from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.actor import Actor, Role
 from coordination.ground.errors import NotFound
 from coordination.ground.text import Text
-from notifications import outbox
+from notifications import merged, outbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,6 +365,25 @@ class InboxLine:
     notice: Notice
     confirmed_at: datetime | None
     child_ids: tuple[int, ...]
+    read_at: datetime | None = None
+
+
+def said_together(session: Session, actor: Actor, lead_id: int) -> list[InboxLine]:
+    """The notices that one text told its reader of, if they stand and are open to the reader still;
+    `lead_id` is the first of the messages that it says."""
+    said = merged.members([lead_id]).subquery()
+    rows = session.execute(
+        select(Notice, NoticeRecipient)
+        .join(NoticeRecipient, NoticeRecipient.notice_id == Notice.id)
+        .where(
+            Notice.id.in_(select(said.c.subject_id)),
+            Notice.state == "sent",
+            NoticeRecipient.guardian_id == actor.person_id,
+            NoticeRecipient.child_ids.op("&&")(cast(sorted(actor.child_ids), ARRAY(BigInteger))),
+        )
+        .order_by(Notice.id)
+    )
+    return [InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at) for n, r in rows]
 
 
 def inbox_of(session: Session, actor: Actor, limit: int = 30) -> list[InboxLine]:

@@ -52,7 +52,12 @@ def table_word(name: str) -> Text:
 
 
 # what a message is about, where that is not the name of a table
-_SUBJECTS = {"session": "practice_session", "consent": "consent_request", "shift": "shift_need"}
+_SUBJECTS = {
+    "session": "practice_session",
+    "consent": "consent_request",
+    "shift": "shift_need",
+    "together": "notice",
+}
 
 
 def subject_word(subject_type: str) -> Text:
