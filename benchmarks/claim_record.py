@@ -12,6 +12,7 @@ the system's place for temporary files, never beside the product. What cannot be
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import shutil
@@ -36,9 +37,11 @@ from notifications.claiming import take
 from notifications.jobs import libpq_dsn
 from notifications.recording import record_many
 from notifications.values import Answer, Claimed, Sent
+from notifications.ways import Ways
 from notifications.workers import Worker
 
 MANY = 5_000 if quick() else 20_000
+WAYS = Ways({"sms": ("sms",)})
 FEW = 200 if quick() else 1_000
 PEERS = ("dramatiq[redis]==2.2.1", "celery[redis]==5.7.0")
 PLACE = Path(tempfile.gettempdir()) / "coordination-bench-peers"
@@ -74,7 +77,7 @@ def ours(
     fill(engine, count)
     cpu, behind = time.process_time(), cpu_of_family(postmaster)
     while True:
-        claimed = take(engine, worker.id, batch, resolver=numbers, routes=("sms",)).claimed
+        claimed = take(engine, worker.id, batch, resolver=numbers, ways=WAYS).claimed
         if not claimed:
             break
         answered: list[tuple[Claimed, Answer]] = [
@@ -179,6 +182,7 @@ def peer(python: Path, name: str, broker: tuple[str, int], count: int) -> tuple[
 def main() -> None:
     """Print the table."""
     logging.getLogger("procrastinate").setLevel(logging.ERROR)
+    gc.freeze()  # as the product's worker does when it has started
     with ExitStack() as stack:
         database = stack.enter_context(server(durable=True))
         broker = stack.enter_context(redis())

@@ -7,6 +7,7 @@ defers jobs; one process is the leader, by an advisory lock that dies with its c
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import threading
@@ -371,6 +372,8 @@ def _stop_on_signals() -> threading.Event:
 def run_worker(settings: Settings, concurrency: int = CONCURRENCY) -> None:
     """Carry out delivery jobs until told to stop; what a provider is being asked is finished first."""
     configure(settings)
+    # what is loaded by now stays: the collector need not look through it after every batch
+    gc.freeze()
     engine = _engine(settings, pool_size=20)
     stop = threading.Event()
     postman = Postman(

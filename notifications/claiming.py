@@ -10,7 +10,8 @@ Must not know any provider, nor where addresses live: the application's `Resolve
 
 from __future__ import annotations
 
-import hashlib
+import json
+import zlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,11 +33,12 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from notifications import clock, retry, suppressions
 from notifications.gathering import gather
 from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
-from notifications.resolving import Resolver, pending
+from notifications.resolving import Resolver, as_pending
 from notifications.states import BURDENS, WAITING, AttemptState, State
 from notifications.values import UNLIMITED, Address, Attempt, Claimed, Skip, mask
 from notifications.ways import Ways, choose, patience
@@ -200,12 +202,16 @@ def _faults(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, i
 
 # no more than the claim reads: what is left out need not be decoded for every message
 _READ = [
-    OutboxMessage.__table__.c[name]
-    for name in (
-        *("id", "recipient_id", "household_key", "channel", "template_key", "language", "params"),
-        *("body", "link", "message_class", "subject_type", "subject_id", "valid_until", "tries"),
-        "state",
-    )
+    *(
+        OutboxMessage.__table__.c[name]
+        for name in (
+            *("id", "recipient_id", "household_key", "channel", "template_key", "language"),
+            *("body", "link", "message_class", "subject_type", "subject_id", "valid_until"),
+            *("tries", "state"),
+        )
+    ),
+    # only a gateway that takes no text has values
+    func.nullif(OutboxMessage.params, literal({}, JSONB)).label("params"),
 ]
 
 
@@ -250,7 +256,7 @@ def _checked(
         else:
             open_rows.append(row)
     if open_rows:
-        resolved = resolver.resolve(connection, [pending(row) for row in open_rows])
+        resolved = resolver.resolve(connection, as_pending(open_rows))
         for row in open_rows:
             answers[row.id] = resolved.get(row.id, Skip("no_address"))
     return answers
@@ -307,7 +313,8 @@ def _lock_addresses(connection: Connection, keys: Collection[str]) -> None:
     """
     numbers = sorted(
         {
-            int.from_bytes(hashlib.sha256(key.encode()).digest()[:4], "big", signed=True)
+            # two addresses that fall on one number only wait for each other
+            zlib.crc32(key.encode()) - 2**31
             for key in keys
         }
     )
@@ -357,7 +364,7 @@ def _attempt(row: Row[tuple[object, ...]], address: Address, at: datetime) -> At
         recipient_id=row.recipient_id,
         address=address,
         template_key=row.template_key,
-        params=row.params,
+        params=row.params or {},
         body=row.body,
         language=row.language,
         link=row.link,
@@ -394,13 +401,12 @@ def _set_aside(connection: Connection, message_id: int, answer: Skip | State, at
     )
 
 
-# one statement for the intents of a batch, with an array of each column
+# one statement for the intents of a batch; JSON is written by C, an array's cells one by one by Python
 _INTENTS = text(
     """
     with meant as (
-        select * from unnest(cast(:ids as uuid[]), cast(:messages as bigint[]),
-            cast(:masks as text[]), cast(:channels as text[]), cast(:keys as text[]))
-            as t (id, message_id, mask, channel, key)
+        select * from jsonb_to_recordset(cast(:rows as jsonb))
+            as t (id uuid, message_id bigint, mask text, channel text, key text)
     ), claimed as (
         update outbox_message m
         set state = 'sending', reason_code = null, tries = m.tries + 1, address_mask = t.mask,
@@ -422,16 +428,20 @@ def _write_intents(
     connection.execute(
         _INTENTS,
         {
-            "ids": [c.attempt.id for c in claimed],
-            "messages": [c.attempt.message_id for c in claimed],
-            "masks": [mask(c.attempt.address) for c in claimed],
-            "channels": [c.channel for c in claimed],
-            "keys": [
-                c.attempt.address.key
-                if _counts(c.attempt.message_class, c.attempt.address)
-                else None
-                for c in claimed
-            ],
+            "rows": json.dumps(
+                [
+                    {
+                        "id": c.attempt.id.hex,
+                        "message_id": c.attempt.message_id,
+                        "mask": mask(c.attempt.address),
+                        "channel": c.channel,
+                        "key": c.attempt.address.key
+                        if _counts(c.attempt.message_class, c.attempt.address)
+                        else None,
+                    }
+                    for c in claimed
+                ]
+            ),
             "worker": worker_id,
             "at": at,
             "check": at + retry.CHECKS[0],

@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from notifications import outbox
 from notifications.models import OutboxMessage
-from notifications.resolving import Gatherer, Resolver, pending
+from notifications.resolving import Gatherer, Resolver, as_pending
 from notifications.states import WAITING, State
 from notifications.values import Address, Outgoing, Skip
 
@@ -53,6 +53,10 @@ def gather(
     """
     if not isinstance(resolver, Gatherer):
         return set()
+    held = any(r.state == State.HELD for r in rows)
+    if not held and len({r.recipient_id for r in rows}) == len(rows):
+        # a wide notice: as a rule nothing more has to be looked at
+        return set()
     fit = [r for r in rows if isinstance(answers[r.id], Address) and _alone(r, resolver)]
     # what was held is released at one moment, in the order of its notices: the rest of a family's may
     # stand far behind. What has just been written is looked for in this batch alone.
@@ -71,7 +75,7 @@ def gather(
     several = [f for f in families.values() if len({(r.subject_type, r.subject_id) for r in f}) > 1]
     if not several:
         return set()
-    said = resolver.gather(connection, [[pending(r) for r in f] for f in several])
+    said = resolver.gather(connection, [as_pending(f) for f in several])
     return _merge(connection, list(zip(several, said, strict=True)), at)
 
 

@@ -20,7 +20,7 @@ from notifications import clock, retry
 from notifications.channels.base import Channel
 from notifications.models import DeliveryAttempt, OutboxMessage
 from notifications.recording import close_attempt, move, record_acceptance
-from notifications.resolving import Resolver, pending
+from notifications.resolving import Resolver, as_pending
 from notifications.states import OPEN_ATTEMPT, AttemptState, State
 from notifications.values import (
     Address,
@@ -136,7 +136,7 @@ def _questions(
         asked = [row for row in rows if row.attempt_id not in alive]
         if not asked:
             return [], len(rows)
-        answers = resolver.resolve(connection, [pending(row) for row in asked])
+        answers = resolver.resolve(connection, as_pending(asked))
         known = _known(connection, asked)
         questions = [
             _question(row, answers.get(row.id), known[row.attempt_id], at) for row in asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Collection, Sequence
@@ -63,13 +64,12 @@ def record_many(
         record_patiently(engine, claimed, answer, now)
 
 
-# as an array of each column: the statement stays the same however many there are
+# as one value: the statement stays the same however many there are
 _ACCEPTED = text(
     """
     with told as (
-        select * from unnest(cast(:ids as uuid[]), cast(:provider_ids as text[]),
-            cast(:segments as smallint[]), cast(:states as text[]))
-            as t (id, provider_id, segments, state)
+        select * from jsonb_to_recordset(cast(:rows as jsonb))
+            as t (id uuid, provider_id text, segments smallint, state text)
     ), taken as (
         update delivery_attempt a
         set state = t.state, provider_id = t.provider_id, segments = t.segments, settled_at = :at
@@ -91,10 +91,17 @@ def _record_acceptances(
     connection.execute(
         _ACCEPTED,
         {
-            "ids": [c.attempt.id for c, _ in sent],
-            "provider_ids": [a.provider_id for _, a in sent],
-            "segments": [a.segments for _, a in sent],
-            "states": [_state_of(a) for _, a in sent],
+            "rows": json.dumps(
+                [
+                    {
+                        "id": c.attempt.id.hex,
+                        "provider_id": a.provider_id,
+                        "segments": a.segments,
+                        "state": _state_of(a),
+                    }
+                    for c, a in sent
+                ]
+            ),
             "open": [str(state) for state in OPEN_ATTEMPT],
             "at": at,
         },

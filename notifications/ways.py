@@ -39,9 +39,9 @@ class Ways:
                     break
         return found
 
-    def able(self, route: str, attempt: Attempt) -> list[str]:
+    def able(self, route: str, attempt: Attempt) -> Sequence[str]:
         """Channels that can carry it at all: all of the route if none can, so that one says why."""
-        names = list(self.order[route])
+        names = self.order[route]
         if len(names) == 1:
             return names
         return [name for name in names if self.can(name, attempt)] or names

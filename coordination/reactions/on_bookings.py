@@ -130,6 +130,7 @@ def _write_agenda(uow: UnitOfWork, story: _Story, *, tentative: bool) -> None:
             ends_at=row.ends_at,
             summary=Text(f"{who.zh} {name.zh}", f"{who.en}: {name.en}"),
             location=Text(story.resource.address_zh, story.resource.address_en),
+            geo=agenda.place(story.resource.lat, story.resource.lng),
             description=Text(story.booking.purpose, story.booking.purpose),
             audiences=audiences,
             tentative=tentative,

@@ -156,6 +156,7 @@ def write_agenda(uow: UnitOfWork, session_id: int) -> None:
         ("person", activity.created_by_id),
         ("school", held.base_id),
     ]
+    base = uow.session.get_one(Organisation, held.base_id)
     agenda.put(
         uow,
         subject_type="session",
@@ -165,6 +166,7 @@ def write_agenda(uow: UnitOfWork, session_id: int) -> None:
         ends_at=held.return_at,
         summary=Text(activity.title_zh, activity.title_en),
         location=Text(held.place_zh, held.place_en),
+        geo=agenda.place(base.lat, base.lng),
         description=Text(f"集合：{held.meeting_point_zh}", f"Meet at: {held.meeting_point_en}"),
         audiences=audiences,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coordination.domain.agenda import services as agenda
+from coordination.domain.people.models import Organisation
 from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.events import ShiftLeft, ShiftReleased, ShiftTaken
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
@@ -60,6 +61,7 @@ def write_shift(uow: UnitOfWork, assignment_id: int) -> None:
     """The shift as an entry in the volunteer's own calendar."""
     row, need, activity = _shift(uow, assignment_id)
     held = uow.session.get_one(PracticeSession, need.session_id)
+    base = uow.session.get_one(Organisation, held.base_id)
     agenda.put(
         uow,
         subject_type="shift",
@@ -71,6 +73,7 @@ def write_shift(uow: UnitOfWork, assignment_id: int) -> None:
             f"{need.role_zh}：{activity.title_zh}", f"{need.role_en}: {activity.title_en}"
         ),
         location=Text(held.place_zh, held.place_en),
+        geo=agenda.place(base.lat, base.lng),
         description=Text(f"集合：{held.meeting_point_zh}", f"Meet at: {held.meeting_point_en}"),
         audiences=[("person", row.person_id)],
     )

@@ -41,6 +41,9 @@ class CalendarEntry(Row, Base):
     summary_en: Mapped[str]
     location_zh: Mapped[str] = mapped_column(server_default="")
     location_en: Mapped[str] = mapped_column(server_default="")
+    # where that is, in degrees (WGS 84); unknown is null
+    lat: Mapped[float | None]
+    lng: Mapped[float | None]
     description_zh: Mapped[str] = mapped_column(server_default="")
     description_en: Mapped[str] = mapped_column(server_default="")
     last_modified: Mapped[datetime]
@@ -54,6 +57,7 @@ class CalendarEntry(Row, Base):
         Index("ix_calendar_entry_starts_at", "starts_at"),
         CheckConstraint("status in ('confirmed','tentative','cancelled')", name="status"),
         CheckConstraint("ends_at > starts_at", name="span"),
+        CheckConstraint("(lat is null) = (lng is null)", name="both_coordinates"),
     )
 
 

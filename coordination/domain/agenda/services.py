@@ -29,6 +29,9 @@ OFF = Text("已取消：", "Cancelled: ")
 NUMBER = Text("日程编号", "entry")
 UID_HOST = "coordination"
 
+# latitude, longitude
+Place = tuple[float, float]
+
 
 def put(
     uow: UnitOfWork,
@@ -42,12 +45,14 @@ def put(
     location: Text,
     description: Text,
     audiences: Iterable[Audience],
+    geo: Place | None = None,
     tentative: bool = False,
     all_day: bool = False,
 ) -> CalendarEntry:
     """Write or revise the entry of a subject and the audiences it concerns (replaced as a whole).
 
-    What takes whole days starts and ends at midnight on the district's clock.
+    What takes whole days starts and ends at midnight on the district's clock. `geo` is latitude and
+    longitude of the location in degrees (WGS 84).
     """
     if ends_at - starts_at > LONGEST:
         raise Invalid(Text("日程太长。", "An entry this long is not kept."))
@@ -71,6 +76,7 @@ def put(
     row.cancelled_at = None
     row.summary_zh, row.summary_en = summary.zh, summary.en
     row.location_zh, row.location_en = location.zh, location.en
+    row.lat, row.lng = geo or (None, None)
     row.description_zh, row.description_en = description.zh, description.en
     if old is None:
         uow.session.flush()  # the entry's number stands in the entry
@@ -177,8 +183,13 @@ def as_entry(row: CalendarEntry, language: Language) -> Entry:
         created=row.created_at,
         categories=(row.category,),
         url=None if row.all_day else portal.address(portal.entry_path(row.id)),
-        geo=None,
+        geo=place(row.lat, row.lng),
     )
+
+
+def place(lat: float | None, lng: float | None) -> Place | None:
+    """Both coordinates or none: half a place is no place."""
+    return None if lat is None or lng is None else (lat, lng)
 
 
 def _day_of(midnight: datetime) -> date:

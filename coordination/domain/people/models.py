@@ -132,7 +132,8 @@ class ContactPoint(Row, Base):
     """联系方式: a phone or e-mail, encrypted, with a blind index and a mask."""
 
     __tablename__ = "contact_point"
-    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    # the unique constraint below begins with it: no index of its own
+    person_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     kind: Mapped[str]
     value_enc: Mapped[bytes] = mapped_column(LargeBinary)
     value_index: Mapped[bytes] = mapped_column(LargeBinary)

@@ -97,6 +97,21 @@ def test_an_approval_reaches_the_teacher_and_every_calendar(stage: Stage) -> Non
         assert feed(stage, stranger, "family") == []
 
 
+def test_an_entry_says_where_the_venue_is_if_that_is_known(stage: Stage) -> None:
+    venue = update(Resource).where(Resource.id == stage.resource_id)
+    with stage.engine.begin() as connection:
+        connection.execute(venue.values(lat=22.75, lng=113.93))
+    booking = stage.request()
+    approve(stage, booking)
+    (entry,) = feed(stage, "guardian", "family")
+    assert entry["geo"].to_ical() == "22.75;113.93"
+    with stage.engine.begin() as connection:
+        connection.execute(venue.values(lat=None))
+    move(stage, booking)
+    (entry,) = feed(stage, "guardian", "family")
+    assert "geo" not in entry
+
+
 def test_a_decline_tells_the_teacher_why(stage: Stage) -> None:
     booking = stage.request()
     stage.act("partner", lambda uow: services.decline(uow, booking_id=booking, code="staff"))

@@ -47,6 +47,19 @@ def test_the_volunteer_gets_one_text_and_a_calendar_entry(stage: Outing, held: i
     assert stage.audience("shift", assignment) == {("person", "guardian")}
 
 
+def test_the_session_and_its_shifts_lie_at_the_base(stage: Outing) -> None:
+    held = stage.plan(helpers=2)
+    stage.sql(
+        "update organisation set lat = 22.75, lng = 113.93 where id = :base",
+        base=stage.session(held).base_id,
+    )
+    stage.enrol(held)
+    assignment = stage.take(held, "guardian")
+    for entry in (stage.entry("session", held), stage.entry("shift", assignment)):
+        assert b"GEO:22.75;113.93" in entry.fragment_zh
+        assert b"GEO:22.75;113.93" in entry.fragment_en
+
+
 def test_taking_it_twice_is_one_place_and_one_text(stage: Outing, held: int) -> None:
     assert stage.take(held, "guardian") == stage.take(held, "guardian")
     assert filled(stage, held) == 1

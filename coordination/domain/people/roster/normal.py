@@ -60,14 +60,20 @@ def code(value: str) -> str:
     return value.strip() if value.isascii() and value.isprintable() else half_width(clean(value))
 
 
+@lru_cache(maxsize=16384)
+def _part(value: str) -> tuple[str, bool]:
+    """Part of a name, and whether it is Chinese; most are many people's."""
+    part = plain(value)
+    return part, not part.isascii() and _CJK.search(part) is not None
+
+
 def person_name(family: str, given: str) -> str:
     """Family and given name in the order of their script."""
-    family, given = plain(family), plain(given)
-    if not family or not given:
-        return family or given
-    if _CJK.search(family) and _CJK.search(given):
-        return family + given
-    return f"{given} {family}"
+    first, chinese = _part(family)
+    second, both = _part(given)
+    if not first or not second:
+        return first or second
+    return first + second if chinese and both else f"{second} {first}"
 
 
 def class_name(value: str) -> str:
@@ -122,10 +128,16 @@ def birth_month(value: str) -> date | None:
     return found.replace(day=1) if found else None
 
 
+def one_phone(value: str) -> str | None:
+    """The number of a cell that holds one plain mainland number and nothing else: nearly all do."""
+    found = _MAINLAND.fullmatch(value)
+    return "+86" + found[1] if found else None
+
+
 def phones(value: str) -> tuple[list[str], list[str]]:
     """(numbers in E.164, what is none) of a cell that may hold several."""
-    if found := _MAINLAND.fullmatch(value):
-        return ["+86" + found[1]], []
+    if plain_one := one_phone(value):
+        return [plain_one], []
     good: list[str] = []
     bad: list[str] = []
     for part in _BETWEEN_PHONES.split(half_width(value)):

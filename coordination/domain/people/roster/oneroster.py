@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
+from coordination.domain.people.contacts import sealed
 from coordination.domain.people.roster import normal
 from coordination.domain.people.roster.files import Part
 from coordination.domain.people.roster.headers import Columns, Line, table, tuples
@@ -317,9 +318,12 @@ def _users(part: Part, problems: list[Row]) -> Iterator[Row]:
         )
         if gone:
             continue
-        if phone or sms or email:
+        dialled = sms or phone
+        if dialled and not email and (called := normal.one_phone(dialled)):
+            yield (Staged.CONTACT, (file, number, source, "phone", *sealed("phone", called), 0))
+        elif dialled or email:
             at = Place(file, number, "sms" if sms else "phone")
-            yield from contacts(at, source, sms or phone, email)
+            yield from contacts(at, source, dialled, email)
         if agents:
             for order, agent in enumerate(agents.split(","), 1):
                 if other := normal.code(agent):

@@ -47,7 +47,7 @@ def _columns(definition: str) -> list[str]:
 
 # for this transaction only: a few large joins over tables that were made a moment ago
 _SETTINGS = (
-    "set local work_mem = '16MB'",
+    "set local work_mem = '64MB'",
     "set local default_statistics_target = 10",
     "set local jit = off",
 )
