@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    ColumnElement,
     Connection,
     Row,
     Select,
@@ -45,7 +45,7 @@ def gather(
     answers: Answers,
     at: datetime,
     *,
-    columns: Sequence[ColumnElement[object]],
+    columns: Sequence[Any],
     check: Callable[[Sequence[Line]], Answers],
 ) -> set[int]:
     """Merge what of these claimed rows, and of what else is due for the same recipients, can be said
@@ -89,11 +89,11 @@ def _alone(row: Line, resolver: Gatherer) -> bool:
 
 
 def _others(
-    columns: Sequence[ColumnElement[object]],
+    columns: Sequence[Any],
     recipients: Collection[int],
     claimed: Collection[int],
     at: datetime,
-) -> Select[tuple[object, ...]]:
+) -> Select[Any]:
     """What else is due for these recipients; locked, and what another worker has is left to it."""
     return (
         select(*columns)

@@ -63,7 +63,7 @@ def part(session: Session, subject_type: str, subject_id: int, at: datetime) -> 
     return len(freed.all())
 
 
-def members(lead_ids: Collection[int]) -> Select[tuple[int, int, str, int]]:
+def members(lead_ids: Collection[int]) -> Select[int, int, str, int]:
     """For messages whose first gathered one is among `lead_ids`: (lead, recipient, subject type and
     id) of each that they say."""
     first, other, message = aliased(MergedMessage), aliased(MergedMessage), OutboxMessage

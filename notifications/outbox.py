@@ -6,20 +6,23 @@ Never commits, never calls a provider, never sees an address.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     DateTime,
     SmallInteger,
     Subquery,
     Text,
+    any_,
     bindparam,
     column,
     func,
+    literal,
     select,
     update,
 )
@@ -267,6 +270,33 @@ def merged_from(session: Session, message_id: int) -> list[int]:
             .order_by(MergedMessage.message_id)
         )
     )
+
+
+def subjects_said_with(session: Session, lead_id: int) -> list[int]:
+    """The ids of the subjects that the message says into which this one went first."""
+    return [row.subject_id for row in session.execute(merged.members([lead_id]))]
+
+
+def standing_of_recipients(
+    session: Session, subject_type: str, subject_id: int, recipient_ids: Collection[int]
+) -> dict[str, tuple[State, str | None]]:
+    """Household -> state and reason of its newest message of a subject, for some recipients only."""
+    into = merged.into()
+    rows = session.execute(
+        select(
+            OutboxMessage.household_key,
+            merged.standing_of(into),
+            func.coalesce(into.c.reason_code, OutboxMessage.reason_code),
+        )
+        .outerjoin(into, into.c.message_id == OutboxMessage.id)
+        .where(
+            OutboxMessage.recipient_id == any_(literal(list(recipient_ids), ARRAY(BigInteger))),
+            OutboxMessage.subject_type == subject_type,
+            OutboxMessage.subject_id == subject_id,
+        )
+        .order_by(OutboxMessage.id)
+    )
+    return {household or "": (State(state), reason) for household, state, reason in rows}
 
 
 def trace(session: Session, message_id: int) -> list[TraceLine]:

@@ -64,7 +64,7 @@ def _one(
     first = family[0]
     said = list(dict.fromkeys(m.subject_id for m in family))
     senders = dict.fromkeys(schools[about[n].school_id] for n in said)
-    params = {
+    params: dict[str, Text | str] = {
         # of several schools none speaks for the others
         "sender": next(iter(senders))
         if len(senders) == 1

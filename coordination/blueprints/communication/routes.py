@@ -7,13 +7,16 @@ from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
+from coordination.blueprints.communication import calls
+from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import NoticeForm
+from coordination.domain.communication import calls as domain_calls
 from coordination.domain.communication import queries, rules, services
 from coordination.domain.communication.audience import (
     Audience,
@@ -53,7 +56,7 @@ from notifications.progress import progress as delivered_so_far
 from notifications.segments import Segments, segments
 from notifications.states import WAITING, State
 
-bp = Blueprint("communication", __name__, url_prefix="/notices")
+__all__ = ["bp", "calls"]
 
 opens("notice", "communication.open_notice")
 opens("together", "communication.open_together")
@@ -363,6 +366,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         page = paged(held, queries.progress_query(notice, wanted))
         lines = queries.progress_lines(held, page.items)
         counts = queries.funnel(held, notice, clock.now())
+        may_call = bool(domain_calls.classes_to_call(held, current_actor(), notice))
         going = queries.is_going_out(held, notice)
     return render_template(
         "communication/show.html",
@@ -375,6 +379,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         state_word=delivery.state_word,
         state_tone=delivery.state_tone,
         reason_word=delivery.reason_word,
+        may_call=may_call,
         wanted=wanted,
     )
 
@@ -655,5 +660,5 @@ def unanswered(session: Session, actor: Actor, _now: datetime) -> list[Waiting]:
             child_ids=frozenset(line.child_ids),
         )
         for line in queries.inbox_of(session, actor)
-        if line.notice.level == "confirm" and line.confirmed_at is None
+        if line.notice.level == "confirm" and line.confirmed_at is None and not line.by_phone
     ]

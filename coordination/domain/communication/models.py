@@ -108,6 +108,9 @@ class NoticeRecipient(Row, Base):
     read_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
     nudges: Mapped[int] = mapped_column(server_default="0")
+    # told by phone: when, and which member of staff said so. The guardian's own answer stays apart
+    reached_at: Mapped[datetime | None]
+    reached_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
 
     __scope__ = {"person": "guardian_id"}
     __table_args__ = (Index("uq_notice_recipient", "notice_id", "guardian_id", unique=True),)

@@ -469,11 +469,15 @@ def acknowledge(uow: UnitOfWork, *, notice_id: int, confirm: bool) -> None:
     uow.record(NoticeAcknowledged(notice_id, row.guardian_id))
 
 
+def answer_of(notice: Notice) -> ColumnElement[datetime | None]:
+    """When a recipient did what the notice asks for, or was told by phone instead."""
+    own = NoticeRecipient.confirmed_at if notice.level == "confirm" else NoticeRecipient.read_at
+    return func.coalesce(own, NoticeRecipient.reached_at)
+
+
 def is_silent(notice: Notice) -> ColumnElement[bool]:
     """The condition under which a recipient was told and nobody of the household has answered."""
-    answered = (
-        NoticeRecipient.confirmed_at if notice.level == "confirm" else NoticeRecipient.read_at
-    )
+    answered = answer_of(notice)
     quiet = (
         select(NoticeRecipient.household_key)
         .where(NoticeRecipient.notice_id == notice.id)
