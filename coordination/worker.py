@@ -181,6 +181,22 @@ def send_scheduled_notices(beat: Beat) -> None:
         raise failed
 
 
+def follow_silence(beat: Beat) -> None:
+    """Remind who has not confirmed a notice, and later put them on the call list."""
+    from coordination.domain.communication.models import Notice
+    from coordination.domain.communication.queries import is_going_out
+    from coordination.domain.communication.services import climb, due_ladders
+    from coordination.reactions.quiet_hours import waits_until
+
+    with Session(beat.engine) as session:
+        due = due_ladders(session, clock.now())
+        waits = waits_until(session, clock.now(), reminders.zone()) if due else None
+    for number in due:
+        with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+            going = is_going_out(session, session.get_one(Notice, number))
+            climb(uow, notice_id=number, going=going, waits=waits)
+
+
 def write_notices(beat: Beat) -> None:
     """Write the texts of notices to whole schools and districts, a stretch at a time."""
     from coordination.domain.communication.services import open_rounds, write_stretch
@@ -267,6 +283,7 @@ TICKS = (
     Tick("heartbeat", 10, heartbeat),
     Tick("send scheduled notices", 1, send_scheduled_notices),
     Tick("write notices", 1, write_notices),
+    Tick("follow silence", 30, follow_silence),
     Tick("dispatch due messages", 1, dispatch_due),
     Tick("send due reminders", 10, send_reminders),
     Tick("expire holds", 60, expire_holds),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
+from coordination.authz.actor import Actor
 from coordination.blueprints.communication.blueprint import bp
 from coordination.domain.communication import calls
 from coordination.ground.errors import Conflict
@@ -13,6 +17,7 @@ from coordination.web import delivery, when
 from coordination.web.guards import Access, guard
 from coordination.web.request import current_actor, reading, unit_of_work
 from coordination.web.say import say
+from coordination.web.waiting import Waiting, waits_for_staff
 
 
 @bp.get("/<int:notice_id>/calls")
@@ -44,6 +49,23 @@ def _spoken(number: str) -> str:
         return number
     digits = number.removeprefix("+86")
     return f"{digits[:3]} {digits[3:7]} {digits[7:]}"
+
+
+@waits_for_staff
+def to_call(session: Session, actor: Actor, now: datetime) -> list[Waiting]:
+    """Families of one's classes who have not confirmed although reminded."""
+    return [
+        Waiting(
+            title=Text(
+                f"请打电话：{len(found.lines)} 个孩子的家长还没有确认",
+                f"To call: families of {len(found.lines)} children have not confirmed",
+            ),
+            url=url_for("communication.call_list", notice_id=found.notice.id),
+            detail=Text(found.notice.title_zh, found.notice.title_en),
+            due=found.notice.due_at,
+        )
+        for found in calls.to_call(session, actor, now, when.today())
+    ]
 
 
 @bp.post("/<int:notice_id>/calls/<int:recipient_id>/number")

@@ -41,6 +41,35 @@ class NoticeForm(Form):
     # both empty: at once
     send_on = LocalDateField(both("定时发送：日期", "Send later: day"), [Optional()])
     send_time = LocalTimeField(both("定时发送：时间", "Send later: time"), [Optional()])
+    # what follows by itself: hours before each step, or "" for nothing
+    ladder = SelectField(
+        both("没有确认时", "If nobody confirms"),
+        choices=[
+            ("", both("不自动跟进", "Nothing follows")),
+            (
+                "4",
+                both(
+                    "4 小时后提醒一次，再过 4 小时列入电话名单",
+                    "Remind after 4 hours, call list after 4 more",
+                ),
+            ),
+            (
+                "24",
+                both(
+                    "1 天后提醒一次，再过 1 天列入电话名单",
+                    "Remind after a day, call list a day later",
+                ),
+            ),
+            (
+                "48",
+                both(
+                    "2 天后提醒一次，再过 2 天列入电话名单",
+                    "Remind after 2 days, call list 2 days later",
+                ),
+            ),
+        ],
+        default="",
+    )
     # the kinds of doubt that the sender was shown and ticked
     looked_at = HiddenField(both("内容提示", "What we noticed"))
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, and_, cast, or_, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session, aliased
 
 from coordination.authz.actions import Action
@@ -24,7 +25,13 @@ from coordination.domain.communication.events import FamilyCalled
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.people import contacts
 from coordination.domain.people.directory import RELATIONS
-from coordination.domain.people.models import ClassGroup, ClassMember, Guardianship, Person
+from coordination.domain.people.models import (
+    ClassGroup,
+    ClassMember,
+    Guardianship,
+    Organisation,
+    Person,
+)
 from coordination.domain.people.recipients import children_in, is_told, may_have
 from coordination.ground.actor import Actor
 from coordination.ground.errors import Conflict, NotFound
@@ -233,6 +240,44 @@ def _reached(
         for row in called
         if row.reached_at is not None and any(c in places for c in row.child_ids)
     ]
+
+
+HOME_DAYS = timedelta(days=14)
+# the newest are enough for a day
+HOME_MOST = 5
+
+
+def to_call(session: Session, actor: Actor, now: datetime, today: date) -> list[CallList]:
+    """Call lists that are due for the actor's classes and not empty, the newest notice first."""
+    classes = visible(ClassGroup, actor, Action.NOTICE_CALL).where(ClassGroup.active.is_(True))
+    mine = session.scalars(classes).all()
+    if not mine:
+        return []
+    schools = {group.school_id for group in mine}
+    above = select(Organisation.parent_id).where(Organisation.id.in_(schools))
+    ids = session.scalars(
+        select(Notice.id)
+        .where(
+            Notice.calls_since > now - HOME_DAYS,
+            Notice.state == "sent",
+            or_(
+                Notice.class_ids.op("&&")(cast([g.id for g in mine], ARRAY(BigInteger))),
+                and_(
+                    Notice.reach != "classes",
+                    or_(Notice.school_id.in_(schools), Notice.school_id.in_(above)),
+                ),
+            ),
+        )
+        .order_by(Notice.calls_since.desc())
+        .limit(HOME_MOST)
+    ).all()
+    found = []
+    for notice_id in ids:
+        try:
+            found.append(calls_of(session, actor, notice_id, today))
+        except NotFound:
+            continue  # it went to none of these children
+    return [one for one in found if one.lines]
 
 
 # -- acting ---------------------------------------------------------------------------------------

@@ -38,11 +38,18 @@ class Notice(Row, Base):
     # when the clock is to send it; kept after that, so that one sees what was planned
     send_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
+    # how long the clock waits for a confirmation before each next step (services.climb), when the
+    # next one is due, and since when the call list is
+    ladder_hours: Mapped[int | None]
+    ladder_at: Mapped[datetime | None]
+    calls_since: Mapped[datetime | None]
     # why the clock did not send it (services.UNSENT); None if somebody withdrew it
     unsent_reason: Mapped[str | None]
 
     __scope__ = {"school": "school_id", "class": "class_id", "person": "sender_id"}
     __table_args__ = (
+        Index("ix_notice_ladder", "ladder_at", postgresql_where=text("ladder_at is not null")),
+        Index("ix_notice_calls", "calls_since", postgresql_where=text("calls_since is not null")),
         Index("ix_notice_scheduled", "send_at", postgresql_where=text("state = 'scheduled'")),
         CheckConstraint("level in ('info','confirm')", name="level"),
         CheckConstraint("state in ('draft','scheduled','sent','cancelled')", name="state"),

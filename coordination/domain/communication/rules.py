@@ -15,6 +15,8 @@ LONGEST_BODY = 2000
 SHORTEST_REASON = 4
 LONGEST_REASON = 120
 NUDGE_GAP = timedelta(hours=1)
+# hours without a confirmation before each next step
+LADDERS = (4, 24, 48)
 # further away is a slip of the year rather than a plan
 LONGEST_AHEAD = timedelta(days=366)
 # Fraudsters imitate class teachers to collect money, so no notice of ours ever speaks of payment.
@@ -88,6 +90,16 @@ def refuse_poor_reason(reason: str) -> None:
                     f"请用 {SHORTEST_REASON} 到 {LONGEST_REASON} 个字说明为何不能等。",
                     f"Say in {SHORTEST_REASON} to {LONGEST_REASON} characters why it cannot wait.",
                 )
+            }
+        )
+
+
+def refuse_odd_ladder(hours: int | None) -> None:
+    """The clock waits one of a few spans before each step."""
+    if hours is not None and hours not in LADDERS:
+        raise Invalid(
+            fields={
+                "ladder": Text("请选择列出的一种。", "Choose one of those listed."),
             }
         )
 

@@ -7,7 +7,7 @@ is decided by the reactions.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import (
     BigInteger,
@@ -63,6 +63,7 @@ def send_notice(
     links_allowed: bool = False,
     urgent_reason: str = "",
     looked_at: Collection[str] = (),
+    ladder_hours: int | None = None,
 ) -> Notice:
     """Send a notice to the guardians of some classes of one school, or (with `org_id`) of a whole
     school or district; with `send_at` the clock sends it then. A second call with the same
@@ -87,6 +88,7 @@ def send_notice(
         links_allowed=links_allowed,
         urgent_reason=urgent_reason,
         looked_at=looked_at,
+        ladder_hours=ladder_hours,
     )
     return notice
 
@@ -105,6 +107,7 @@ def change_scheduled(
     links_allowed: bool = False,
     urgent_reason: str = "",
     looked_at: Collection[str] = (),
+    ladder_hours: int | None = None,
 ) -> Notice:
     """Change a notice that waits for its time; without `send_at` it leaves now. Whoever changes it
     last is its sender."""
@@ -129,6 +132,7 @@ def change_scheduled(
         links_allowed=links_allowed,
         urgent_reason=urgent_reason,
         looked_at=looked_at,
+        ladder_hours=ladder_hours,
     )
     return notice
 
@@ -167,6 +171,7 @@ def _write(
     links_allowed: bool,
     urgent_reason: str,
     looked_at: Collection[str],
+    ladder_hours: int | None,
 ) -> None:
     """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock."""
     for place in places_of(notice):
@@ -181,6 +186,7 @@ def _write(
     found = concerns_of(uow.session, children_of(notice, uow.now.date()), title, body)
     rules.refuse_concerns(found, looked_at)
     rules.refuse_poor_reason(urgent_reason)
+    rules.refuse_odd_ladder(ladder_hours)
     rules.refuse_poor_times(send_at=send_at, due_at=due_at, now=uow.now)
     recipient = recipients_query(children_of(notice, uow.now.date()), uow.now.date())
     if not uow.session.scalar(select(select(recipient).exists())):
@@ -198,8 +204,10 @@ def _write(
     notice.urgent_reason = urgent_reason.strip() or None
     notice.looked_at = sorted({c.kind for c in found}) or None
     notice.send_at = send_at
+    # who need not confirm is not asked again
+    notice.ladder_hours = ladder_hours if level == "confirm" else None
     if send_at is None:
-        notice.state, notice.sent_at = "sent", uow.now
+        _leave(uow, notice)
     else:
         notice.state = "scheduled"
     uow.session.add(notice)
@@ -242,9 +250,15 @@ def send_scheduled(uow: UnitOfWork, *, notice_id: int, today: date) -> bool:
     if notice.unsent_reason:
         notice.state = "cancelled"
         return False
-    notice.state, notice.sent_at = "sent", uow.now
+    _leave(uow, notice)
     _begin_round(uow, notice, 0, today)
     return True
+
+
+def _leave(uow: UnitOfWork, notice: Notice) -> None:
+    notice.state, notice.sent_at = "sent", uow.now
+    if notice.ladder_hours:
+        notice.ladder_at = uow.now + timedelta(hours=notice.ladder_hours)
 
 
 def _why_not(uow: UnitOfWork, notice: Notice, today: date) -> str | None:
@@ -529,14 +543,7 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
         )
     last = rounds[-1]
     rules.refuse_impatience(last.started_at if last.number else None, uow.now)
-    reminded = len(
-        uow.session.scalars(
-            update(NoticeRecipient)
-            .where(is_silent(notice))
-            .values(nudges=last.number + 1)
-            .returning(NoticeRecipient.id)
-        ).all()
-    )
+    reminded = _mark_silent(uow, notice, last.number + 1)
     if not reminded:
         raise Conflict(
             Text("所有家庭都已回复，无需提醒。", "Every family has answered; nobody to remind."),
@@ -544,6 +551,68 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
         )
     _begin_round(uow, notice, last.number + 1)
     return reminded
+
+
+def _mark_silent(uow: UnitOfWork, notice: Notice, number: int) -> int:
+    return len(
+        uow.session.scalars(
+            update(NoticeRecipient)
+            .where(is_silent(notice))
+            .values(nudges=number)
+            .returning(NoticeRecipient.id)
+        ).all()
+    )
+
+
+# -- what follows by itself when a notice is not confirmed -----------------------------------------
+
+
+def due_ladders(session: Session, now: datetime) -> list[int]:
+    """Notices whose next step after silence is due, the longest due first."""
+    return list(
+        session.scalars(
+            select(Notice.id).where(Notice.ladder_at <= now).order_by(Notice.ladder_at, Notice.id)
+        )
+    )
+
+
+def climb(uow: UnitOfWork, *, notice_id: int, going: bool, waits: datetime | None) -> None:
+    """Take the next step with a notice that has waited long enough: remind the silent once, then put
+    them on the call list.
+
+    `going` says that texts of it have not left yet, `waits` until when quiet hours hold them: nobody
+    has been silent about what has not come.
+    """
+    uow.authorize(Action.SYSTEM_RUN)
+    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    if notice is None or notice.ladder_at is None or notice.ladder_at > uow.now:
+        return
+    wait = timedelta(hours=notice.ladder_hours or 0)
+    if notice.state != "sent":
+        notice.ladder_at = None
+    elif going:
+        notice.ladder_at = max(waits or uow.now, uow.now) + wait
+    else:
+        _climb(uow, notice, wait)
+
+
+def _climb(uow: UnitOfWork, notice: Notice, wait: timedelta) -> None:
+    last = uow.session.scalars(
+        select(NoticeRound)
+        .where(NoticeRound.notice_id == notice.id)
+        .order_by(NoticeRound.number.desc())
+        .limit(1)
+    ).one()
+    if last.number == 0:
+        # all have confirmed: nothing follows
+        notice.ladder_at = uow.now + wait if _mark_silent(uow, notice, 1) else None
+        if notice.ladder_at:
+            _begin_round(uow, notice, 1)
+    elif last.started_at + wait > uow.now:
+        # somebody reminded by hand meanwhile
+        notice.ladder_at = last.started_at + wait
+    else:
+        notice.ladder_at, notice.calls_since = None, uow.now
 
 
 def stop_notice(uow: UnitOfWork, *, notice_id: int) -> Notice:
@@ -554,6 +623,6 @@ def stop_notice(uow: UnitOfWork, *, notice_id: int) -> Notice:
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
     if notice.state != "cancelled":
-        notice.state = "cancelled"
+        notice.state, notice.ladder_at = "cancelled", None
         uow.record(NoticeStopped(notice_id))
     return notice

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,11 +17,13 @@ from coordination.domain.communication.calls import CallList
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
-from coordination.ground.errors import Conflict, NotFound
-from coordination.worker import Beat, write_notices
+from coordination.ground.errors import Conflict, Invalid, NotFound
+from coordination.settings import Settings
+from coordination.worker import Beat, drain, follow_silence, write_notices
 from tests.integration.communication.conftest import BODY, TITLE, Stage
 
 Visit = Callable[[str], FlaskClient]
+NOON = datetime(2026, 11, 25, 4, 0, tzinfo=UTC)
 
 
 def _list(stage: Stage, notice: int, role: str = "teacher") -> CallList:
@@ -232,3 +237,154 @@ def test_the_family_sees_that_it_was_told_and_is_asked_no_more(stage: Stage, vis
     page = visit("guardian").get(f"/notices/mine/{notice}").get_data(as_text=True)
     assert "电话告知您" in page
     assert "确认收到" in page
+
+
+# -- what follows by itself ---------------------------------------------------------------------
+
+
+def _laddered(stage: Stage, hours: int = 4, level: str = "confirm") -> int:
+    return stage.act(
+        "teacher",
+        lambda uow: (
+            services.send_notice(
+                uow,
+                draft_key="ladder",
+                class_ids=[stage.world.things["class_a"]],
+                title=TITLE,
+                body=BODY,
+                level=level,
+                ladder_hours=hours,
+            ).id
+        ),
+    )
+
+
+def _later(stage: Stage, hours: float) -> None:
+    clock.travel_to(NOON + timedelta(hours=hours))
+    follow_silence(Beat(stage.engine, None, clock.now()))  # type: ignore[arg-type]
+
+
+def _deliver(stage: Stage) -> None:
+    drain(stage.engine, replace(Settings(), database_url=stage.url))
+
+
+@pytest.fixture
+def noon() -> None:
+    # people's sessions, too, begin here
+    clock.travel_to(NOON)
+
+
+@pytest.mark.usefixtures("noon")
+def test_who_does_not_confirm_is_reminded_once_and_then_to_be_called(stage: Stage) -> None:
+    notice = _laddered(stage)
+    _deliver(stage)
+    stage.acknowledge("guardian", notice)
+    _later(stage, 3.9)
+    assert stage.told(notice, "notice_nudge") == set()
+    for hours in (4, 4.1, 5):
+        _later(stage, hours)
+        _deliver(stage)
+    assert stage.told(notice, "notice_nudge") == {"friend_mother", "english"}
+    assert len(stage.messages(notice, "notice_nudge")) == 2
+    assert _home(stage) == []
+    _later(stage, 8)
+    assert _home(stage) == [(notice, ["李想"])]
+    _later(stage, 30)
+    assert len(stage.messages(notice, "notice_nudge")) == 2
+    _reach(stage, notice, "english")
+    assert _home(stage) == []
+
+
+def _home(stage: Stage, role: str = "teacher") -> list[tuple[int, list[str]]]:
+    with Session(stage.engine) as session:
+        found = calls.to_call(session, stage.actor(role), clock.now(), clock.now().date())
+        return [(f.notice.id, _children(f)) for f in found]
+
+
+@pytest.mark.usefixtures("noon")
+def test_the_home_page_of_the_class_teacher_names_the_list(stage: Stage, visit: Visit) -> None:
+    notice = _laddered(stage)
+    _deliver(stage)
+    _later(stage, 4)
+    _deliver(stage)
+    _later(stage, 8)
+    page = visit("teacher").get("/").get_data(as_text=True)
+    assert "个孩子的家长还没有确认" in page
+    assert f"/notices/{notice}/calls" in page
+    assert "还没有确认" not in visit("teacher_b").get("/").get_data(as_text=True)
+
+
+@pytest.mark.usefixtures("noon")
+def test_nothing_follows_when_all_confirm_or_it_is_stopped_or_need_not_be_confirmed(
+    stage: Stage,
+) -> None:
+    read_only = _laddered(stage, level="info")
+    _later(stage, 9)
+    assert stage.messages(read_only, "notice_nudge") == []
+    stopped = stage.send(key="other")
+    stage.act("teacher", lambda uow: services.stop_notice(uow, notice_id=stopped))
+    _later(stage, 30)
+    assert stage.messages(stopped, "notice_nudge") == []
+    assert _home(stage) == []
+
+
+@pytest.mark.usefixtures("noon")
+def test_nobody_is_silent_about_a_text_that_has_not_come(stage: Stage) -> None:
+    notice = _laddered(stage)
+    _later(stage, 4)
+    assert stage.messages(notice, "notice_nudge") == []
+    _deliver(stage)
+    _later(stage, 7.9)
+    assert stage.messages(notice, "notice_nudge") == []
+    _later(stage, 8)
+    assert len(stage.messages(notice, "notice_nudge")) == 3
+
+
+@pytest.mark.usefixtures("noon")
+def test_a_reminder_by_hand_is_the_reminder(stage: Stage) -> None:
+    notice = _laddered(stage)
+    _deliver(stage)
+    clock.travel_to(NOON + timedelta(hours=3))
+    stage.nudge(notice)
+    _deliver(stage)
+    _later(stage, 4)
+    _deliver(stage)
+    assert len(stage.messages(notice, "notice_nudge")) == 3
+    _later(stage, 6.9)
+    assert _home(stage) == []
+    _later(stage, 7)
+    assert [n for n, _ in _home(stage)] == [notice]
+
+
+@pytest.mark.usefixtures("noon")
+def test_two_clocks_remind_once(stage: Stage) -> None:
+    notice = _laddered(stage)
+    _deliver(stage)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: _later(stage, 4), range(4)))
+    assert len(stage.messages(notice, "notice_nudge")) == 3
+
+
+def test_a_span_that_is_not_offered_is_refused(stage: Stage, visit: Visit) -> None:
+    with pytest.raises(Invalid) as refusal:
+        _laddered(stage, 1)
+    assert set(refusal.value.fields) == {"ladder"}
+    form = {
+        "draft_key": "page-ladder",
+        "class_ids": str(stage.world.things["class_a"]),
+        "title_zh": "秋游通知",
+        "title_en": "Autumn outing",
+        "body_zh": "周五八点。",
+        "body_en": "Friday at eight.",
+        "level": "confirm",
+        "ladder": "24",
+    }
+    client = visit("teacher")
+    page = client.post("/notices/new", data={**form, "step": "check"}).get_data(as_text=True)
+    assert "1 天后提醒一次" in page
+    assert 'name="ladder" value="24"' in page
+    place = client.post("/notices/new", data={**form, "step": "send"}).headers["Location"]
+    assert "自动进入下一步" in client.get(place).get_data(as_text=True)
+    answer = client.post("/notices/new", data={**form, "ladder": "1", "step": "check"})
+    assert answer.status_code == 422
+    assert "周五八点。" in answer.get_data(as_text=True)
