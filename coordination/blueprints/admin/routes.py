@@ -34,6 +34,7 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 ACTIONS = {
     "add": Text("新增", "Added"),
     "change": Text("修改", "Changed"),
+    "look": Text("查看", "Looked at"),
     "remove": Text("删除", "Removed"),
 }
 KINDS = {
