@@ -188,6 +188,55 @@ def test_urgent_leaves_beyond_the_budget_and_is_reported(stage: Stage, visit: Vi
     assert "超出预算" in page
 
 
+def schedule(stage: Stage, reason: str = "") -> int:
+    return stage.act(
+        "teacher",
+        lambda uow: (
+            services.send_notice(
+                uow,
+                draft_key="later",
+                class_ids=[stage.world.things["class_a"]],
+                title=Text("停水", "No water"),
+                body=BODY,
+                level="info",
+                urgent_reason=reason,
+                send_at=NOON + timedelta(hours=2),
+            ).id
+        ),
+    )
+
+
+def leave(stage: Stage, notice: int) -> bool:
+    clock.travel_to(NOON + timedelta(hours=2))
+    with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
+        return services.send_scheduled(uow, notice_id=notice, today=NOON.date())
+
+
+def test_a_scheduled_notice_is_held_to_the_budget_when_it_is_written(stage: Stage) -> None:
+    budget(stage, 0)
+    with pytest.raises(Conflict):
+        schedule(stage)
+
+
+def test_a_scheduled_notice_is_held_to_the_budget_when_it_leaves(stage: Stage) -> None:
+    notice = schedule(stage)
+    budget(stage, 0)
+    assert not leave(stage, notice)
+    with Session(stage.engine) as session:
+        assert session.get_one(Notice, notice).unsent_reason == "budget_used_up"
+    assert stage.messages(notice) == []
+    assert account(stage).used == 0
+
+
+def test_an_urgent_one_leaves_at_its_time_and_is_reported(stage: Stage) -> None:
+    notice = schedule(stage, "水管爆裂，下午停课")
+    budget(stage, 0)
+    assert leave(stage, notice)
+    with Session(stage.engine) as session:
+        assert session.get_one(Notice, notice).over_budget
+    assert account(stage).used == size(stage, notice) > 0
+
+
 def test_a_reminder_of_the_silent_by_hand_is_refused_too(stage: Stage) -> None:
     notice = stage.send()
     budget(stage, 0)
