@@ -144,8 +144,8 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
         org = held.get_one(Organisation, int(form.org_id.data))
         name = Text(org.name_zh, org.name_en)
         counts = counts_of_organisation(held, org.id, when.today())
-        account = _account(held, org.id, leaves)
-        return Addressees(_everybody(org), name, counts, None, planned, waits, why, account)
+        pays = _account(held, org.id, leaves)
+        return Addressees(_everybody(org), name, counts, None, planned, waits, why, pays)
     groups = [
         g
         for g in queries.classes_to_write_to(held, current_actor())
