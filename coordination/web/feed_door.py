@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -144,7 +145,7 @@ class FeedDoor:
         tag = ics.etag(found.version, [found.language, found.options.as_words()])
         headers: Headers = (
             ("ETag", tag),
-            ("Last-Modified", http_date(found.changed_at)),
+            ("Last-Modified", _when(found.changed_at)),
             ("Cache-Control", "private, no-cache"),
             ("Vary", "Accept-Encoding"),
         )
@@ -186,6 +187,11 @@ def engine_for_polls(url: str) -> Engine:
         hide_parameters=True,
         connect_args={"connect_timeout": 5},
     )
+
+
+@lru_cache(maxsize=1024)
+def _when(at: datetime) -> str:
+    return http_date(at)
 
 
 def _matches(asked: str, tag: str) -> bool:
