@@ -29,7 +29,7 @@ from coordination.authz.actor import SYSTEM
 from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
-from coordination.reactions import carriers, notices, on_people, reminders
+from coordination.reactions import carriers, notices, on_people, reminders, together
 from coordination.reactions.carriers import Carriers, carriers_of
 from coordination.reactions.deliveries import Resolver
 from coordination.reactions.work import begin
@@ -84,7 +84,9 @@ class Postman:
         stop: threading.Event | None = None,
     ) -> None:
         self._engine, self._asked = engine, carried_by.asked
-        self._resolver = Resolver(settings.zone)
+        self._resolver = Resolver(
+            settings.zone, together_in=carriers.languages_of(settings, engine, together.KEY)
+        )
         self._worker = Worker(engine)
         self._stop = stop or threading.Event()
         self._pumping = threading.Lock()
@@ -161,6 +163,40 @@ def send_reminders(beat: Beat) -> None:
             return
 
 
+def send_scheduled_notices(beat: Beat) -> None:
+    """Send the notices whose time has come; one that cannot be sent does not keep the others."""
+    from coordination.domain.communication.services import due_notices, send_scheduled
+
+    with Session(beat.engine) as session:
+        due = due_notices(session, clock.now())
+    failed: Exception | None = None
+    for number in due:
+        try:
+            with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+                send_scheduled(uow, notice_id=number, today=clock.today(reminders.zone()))
+        except Exception as error:
+            log.exception("notice %s could not be sent at its time", number)
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+def follow_silence(beat: Beat) -> None:
+    """Remind who has not confirmed a notice, and later put them on the call list."""
+    from coordination.domain.communication.models import Notice
+    from coordination.domain.communication.queries import is_going_out
+    from coordination.domain.communication.services import climb, due_ladders
+    from coordination.reactions.quiet_hours import waits_until
+
+    with Session(beat.engine) as session:
+        due = due_ladders(session, clock.now())
+        waits = waits_until(session, clock.now(), reminders.zone()) if due else None
+    for number in due:
+        with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+            going = is_going_out(session, session.get_one(Notice, number))
+            climb(uow, notice_id=number, going=going, waits=waits)
+
+
 def write_notices(beat: Beat) -> None:
     """Write the texts of notices to whole schools and districts, a stretch at a time."""
     from coordination.domain.communication.services import open_rounds, write_stretch
@@ -171,7 +207,7 @@ def write_notices(beat: Beat) -> None:
         more = True
         while more:
             with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
-                more = write_stretch(uow, round_id=number)
+                more = write_stretch(uow, round_id=number, today=clock.today(reminders.zone()))
 
 
 def dispatch_due(beat: Beat) -> None:
@@ -245,7 +281,9 @@ def heartbeat(_beat: Beat) -> None:
 
 TICKS = (
     Tick("heartbeat", 10, heartbeat),
+    Tick("send scheduled notices", 1, send_scheduled_notices),
     Tick("write notices", 1, write_notices),
+    Tick("follow silence", 30, follow_silence),
     Tick("dispatch due messages", 1, dispatch_due),
     Tick("send due reminders", 10, send_reminders),
     Tick("expire holds", 60, expire_holds),

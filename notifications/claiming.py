@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -35,6 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from notifications import clock, retry, suppressions
+from notifications.gathering import gather
 from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
 from notifications.resolving import Resolver, as_pending
 from notifications.states import BURDENS, WAITING, AttemptState, State
@@ -85,7 +87,10 @@ def take(
         using = ways.open_routes(shut)
         rows = connection.execute(_due(at, limit, using.keys(), ids)).all()
         claimed: list[Claimed] = []
-        for row, attempt, able in _to_send(connection, resolver, ways, rows, at):
+        # who asks for certain messages wants these, not others that say them
+        for row, attempt, able in _to_send(
+            connection, resolver, ways, rows, at, alone=ids is not None
+        ):
             faults = able.faults
             name = choose(able.names, shut, faults, patience(row.message_class))
             if name is None:
@@ -121,7 +126,7 @@ def take_late(
         rows = connection.execute(_due(at - late, limit, [route], None)).all()
         claimed = [
             _claimed(row, attempt, able, by, {})
-            for row, attempt, able in _to_send(connection, resolver, ways, rows, at)
+            for row, attempt, able in _to_send(connection, resolver, ways, rows, at, alone=True)
             if by in able.names and not able.faults.get(by)
         ]
         _write_intents(connection, worker_id, claimed, at)
@@ -152,9 +157,16 @@ def _to_send(
     ways: Ways,
     rows: Sequence[Row[tuple[object, ...]]],
     at: datetime,
+    *,
+    alone: bool,
 ) -> list[tuple[Row[tuple[object, ...]], Attempt, _Able]]:
     """What may go now, and by which channels; the rest is set aside with its reason."""
     answers = _checked(connection, resolver, rows, at)
+    if not alone:
+        check = partial(_checked, connection, resolver, at=at)
+        merged = gather(connection, resolver, rows, answers, at, columns=_READ, check=check)
+        if merged:
+            rows = [row for row in rows if row.id not in merged]
     _hold_excess(connection, resolver, rows, answers, at)
     tried = [row.id for row in rows if row.tries and len(ways.order[row.channel]) > 1]
     faults = _faults(connection, tried)
@@ -195,7 +207,7 @@ _READ = [
         for name in (
             *("id", "recipient_id", "household_key", "channel", "template_key", "language"),
             *("body", "link", "message_class", "subject_type", "subject_id", "valid_until"),
-            "tries",
+            *("tries", "state"),
         )
     ),
     # only a gateway that takes no text has values

@@ -135,6 +135,18 @@ class OutboxMessage(NotificationsBase):
     )
 
 
+class MergedMessage(NotificationsBase):
+    """合并: a message that another one says too. A table of its own: the outbox bears no column more.
+
+    That a message goes into one other only is the key.
+    """
+
+    __tablename__ = "merged_message"
+    message_id: Mapped[int] = mapped_column(ForeignKey("outbox_message.id"), primary_key=True)
+    into_id: Mapped[int] = mapped_column(ForeignKey("outbox_message.id"), index=True)
+    at: Mapped[datetime]
+
+
 class DeliveryAttempt(NotificationsBase):
     """投递尝试: the intent to call a provider once, written before the call.
 

@@ -6,20 +6,23 @@ Never commits, never calls a provider, never sees an address.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     DateTime,
     SmallInteger,
     Subquery,
     Text,
+    any_,
     bindparam,
     column,
     func,
+    literal,
     select,
     update,
 )
@@ -27,8 +30,8 @@ from sqlalchemy.dialects.postgresql import JSONB, distinct_on, insert
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
-from notifications import clock
-from notifications.models import DeliveryAttempt, OutboxMessage
+from notifications import clock, merged
+from notifications.models import DeliveryAttempt, MergedMessage, OutboxMessage
 from notifications.states import WAITING, State
 from notifications.values import PRIORITY, Outgoing
 
@@ -77,8 +80,8 @@ def enqueue(session: Session, messages: Sequence[Outgoing]) -> int:
     now = clock.now()
     written = 0
     for start in range(0, len(messages), CHUNK):
-        rows = [_row(message, now) for message in messages[start : start + CHUNK]]
-        written += len(session.connection().execute(_INSERT, {"rows": rows}).all())
+        rows = [row_of(message, now) for message in messages[start : start + CHUNK]]
+        written += len(session.connection().execute(INSERT, {"rows": rows}).all())
     return written
 
 
@@ -107,7 +110,7 @@ _ROWS = (
     .table_valued(*(column(name, type_) for name, type_ in _TYPES.items()))
     .render_derived(with_types=True)
 )
-_INSERT = (
+INSERT = (
     insert(OutboxMessage)
     .from_select(list(_TYPES), select(*_ROWS.c), include_defaults=False)
     .on_conflict_do_nothing(index_elements=["dedupe_key"])
@@ -117,6 +120,14 @@ _INSERT = (
 
 def cancel(session: Session, subject_type: str, subject_id: int) -> int:
     """Cancel what has not left yet; what a provider may hold already is not touched."""
+    # first what stands for itself: that waits for a worker who is merging it just now
+    done = _cancel(session, subject_type, subject_id)
+    if merged.part(session, subject_type, subject_id, clock.now()):
+        done += _cancel(session, subject_type, subject_id)
+    return done
+
+
+def _cancel(session: Session, subject_type: str, subject_id: int) -> int:
     done = session.execute(
         update(OutboxMessage)
         .where(
@@ -131,15 +142,17 @@ def cancel(session: Session, subject_type: str, subject_id: int) -> int:
 
 
 def waiting_count(session: Session, subject_type: str, subject_id: int) -> int:
-    """How many messages of a subject have not left yet."""
+    """How many messages of a subject have not left yet, those that another one says included."""
+    into = merged.into()
     return (
         session.scalar(
             select(func.count())
             .select_from(OutboxMessage)
+            .outerjoin(into, into.c.message_id == OutboxMessage.id)
             .where(
                 OutboxMessage.subject_type == subject_type,
                 OutboxMessage.subject_id == subject_id,
-                OutboxMessage.state.in_(WAITING),
+                merged.standing_of(into).in_(WAITING),
             )
         )
         or 0
@@ -176,13 +189,17 @@ def statuses(session: Session, subject_type: str, subject_id: int) -> list[Statu
 
 def tally(session: Session, subject_type: str, subject_id: int) -> dict[State, int]:
     """Count a subject's messages by state: the progress of a broadcast."""
+    into = merged.into()
+    standing = merged.standing_of(into)
     rows = session.execute(
-        select(OutboxMessage.state, func.count())
+        select(standing, func.count())
+        .select_from(OutboxMessage)
+        .outerjoin(into, into.c.message_id == OutboxMessage.id)
         .where(
             OutboxMessage.subject_type == subject_type,
             OutboxMessage.subject_id == subject_id,
         )
-        .group_by(OutboxMessage.state)
+        .group_by(standing)
     )
     return {State(state): count for state, count in rows}
 
@@ -191,8 +208,10 @@ def standing(
     session: Session, subject_type: str, subject_ids: Sequence[int]
 ) -> dict[int, dict[State, int]]:
     """Count households by the state of their newest message, for many subjects at once."""
+    into = merged.into()
     newest = (
-        select(OutboxMessage.subject_id, OutboxMessage.state)
+        select(OutboxMessage.subject_id, merged.standing_of(into).label("state"))
+        .outerjoin(into, into.c.message_id == OutboxMessage.id)
         .where(
             OutboxMessage.subject_type == subject_type,
             OutboxMessage.subject_id.in_(subject_ids),
@@ -214,21 +233,70 @@ def standing(
 def newest(subject_type: str, subject_id: int) -> Subquery:
     """The newest message of each household of a subject, as rows for a statement.
 
-    Columns: household_key, id, state, reason_code, updated_at.
+    Columns: household_key, id, state, reason_code, updated_at, into_id. What another message says
+    too stands where that one stands.
     """
+    into = merged.into()
     return (
         select(
             OutboxMessage.household_key,
             OutboxMessage.id,
-            OutboxMessage.state,
-            OutboxMessage.reason_code,
-            OutboxMessage.updated_at,
+            merged.standing_of(into).label("state"),
+            func.coalesce(into.c.reason_code, OutboxMessage.reason_code).label("reason_code"),
+            func.coalesce(into.c.updated_at, OutboxMessage.updated_at).label("updated_at"),
+            into.c.into_id,
         )
+        .outerjoin(into, into.c.message_id == OutboxMessage.id)
         .where(OutboxMessage.subject_type == subject_type, OutboxMessage.subject_id == subject_id)
         .ext(distinct_on(OutboxMessage.household_key))
         .order_by(OutboxMessage.household_key, OutboxMessage.id.desc())
         .subquery("newest")
     )
+
+
+def merged_into(session: Session, message_id: int) -> int | None:
+    """The message that says this one too, if it was merged."""
+    return session.scalar(
+        select(MergedMessage.into_id).where(MergedMessage.message_id == message_id)
+    )
+
+
+def merged_from(session: Session, message_id: int) -> list[int]:
+    """The messages that this one says."""
+    return list(
+        session.scalars(
+            select(MergedMessage.message_id)
+            .where(MergedMessage.into_id == message_id)
+            .order_by(MergedMessage.message_id)
+        )
+    )
+
+
+def subjects_said_with(session: Session, lead_id: int) -> list[int]:
+    """The ids of the subjects that the message says into which this one went first."""
+    return [row.subject_id for row in session.execute(merged.members([lead_id]))]
+
+
+def standing_of_recipients(
+    session: Session, subject_type: str, subject_id: int, recipient_ids: Collection[int]
+) -> dict[str, tuple[State, str | None]]:
+    """Household -> state and reason of its newest message of a subject, for some recipients only."""
+    into = merged.into()
+    rows = session.execute(
+        select(
+            OutboxMessage.household_key,
+            merged.standing_of(into),
+            func.coalesce(into.c.reason_code, OutboxMessage.reason_code),
+        )
+        .outerjoin(into, into.c.message_id == OutboxMessage.id)
+        .where(
+            OutboxMessage.recipient_id == any_(literal(list(recipient_ids), ARRAY(BigInteger))),
+            OutboxMessage.subject_type == subject_type,
+            OutboxMessage.subject_id == subject_id,
+        )
+        .order_by(OutboxMessage.id)
+    )
+    return {household or "": (State(state), reason) for household, state, reason in rows}
 
 
 def trace(session: Session, message_id: int) -> list[TraceLine]:
@@ -288,7 +356,7 @@ def _status(row: OutboxMessage) -> Status:
     )
 
 
-def _row(message: Outgoing, now: datetime) -> dict[str, object]:
+def row_of(message: Outgoing, now: datetime) -> dict[str, object]:
     return {
         "dedupe_key": message.dedupe_key,
         "recipient_id": message.recipient_id,

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from notifications import merged
 from notifications.models import DeliveryAttempt, OutboxMessage
 from notifications.states import AttemptState, State
 
@@ -63,12 +64,17 @@ def progress(session: Session, subject_type: str, subject_id: int, now: datetime
         OutboxMessage.subject_type == subject_type,
         OutboxMessage.subject_id == subject_id,
     )
+    # what another message says too stands where that one stands
+    into = merged.into()
+    state = merged.standing_of(into)
     rows = session.execute(
-        select(OutboxMessage.state, func.count(), func.min(OutboxMessage.next_at))
+        select(state, func.count(), func.min(func.coalesce(into.c.next_at, OutboxMessage.next_at)))
+        .select_from(OutboxMessage)
+        .outerjoin(into, into.c.message_id == OutboxMessage.id)
         .where(*of_subject)
-        .group_by(OutboxMessage.state)
+        .group_by(state)
     ).all()
-    held = next((at for state, _, at in rows if state == State.HELD), None)
+    held = next((at for found, _, at in rows if found == State.HELD), None)
     begun, lately = session.execute(
         select(func.min(DeliveryAttempt.intent_at), func.count())
         .join(OutboxMessage, OutboxMessage.id == DeliveryAttempt.message_id)
@@ -80,7 +86,7 @@ def progress(session: Session, subject_type: str, subject_id: int, now: datetime
     ).one()
     seconds = (now - begun).total_seconds() if begun else WINDOW.total_seconds()
     return Progress(
-        states={State(state): count for state, count, _ in rows},
+        states={State(found): count for found, count, _ in rows},
         lately=lately,
         seconds=min(max(seconds, 1.0), WINDOW.total_seconds()),
         held_until=held,

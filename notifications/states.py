@@ -24,6 +24,8 @@ class State(StrEnum):
     SUPPRESSED = "suppressed"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    # said by another message, whose state is now its own (see `gathering`)
+    MERGED = "merged"
     UNKNOWN = "unknown"
     NEEDS_HUMAN = "needs_human"
 
@@ -49,6 +51,7 @@ FINAL = frozenset(
         State.SUPPRESSED,
         State.EXPIRED,
         State.CANCELLED,
+        State.MERGED,
     }
 )
 WAITING = frozenset({State.QUEUED, State.HELD})
@@ -67,6 +70,7 @@ MOVES: dict[State, frozenset[State]] = {
             State.SUPPRESSED,
             State.EXPIRED,
             State.CANCELLED,
+            State.MERGED,
             # a late receipt may prove that an attempt in doubt was taken after all
             State.ACCEPTED,
         }
@@ -79,6 +83,7 @@ MOVES: dict[State, frozenset[State]] = {
             State.SUPPRESSED,
             State.EXPIRED,
             State.CANCELLED,
+            State.MERGED,
             State.ACCEPTED,
         }
         | _AFTER_RECEIPT

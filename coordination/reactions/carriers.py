@@ -6,7 +6,7 @@ Must not know what is sent, nor how a provider speaks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from urllib.parse import unquote, urlsplit
@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import Engine
 
 from coordination.ground import crypto
+from coordination.ground.text import LANGUAGES
 from coordination.reactions import catalogue
 from coordination.reactions.invitations import Invitations
 from coordination.settings import Settings, can_send_by
@@ -93,6 +94,16 @@ def aliyun_paths(settings: Settings) -> tuple[str, str]:
     """Where Aliyun pushes how texts fare, and what people text back."""
     secret = aliyun_secret(settings)
     return f"/webhooks/aliyun/report/{secret}", f"/webhooks/aliyun/inbound/{secret}"
+
+
+def languages_of(settings: Settings, engine: Engine, key: str) -> Callable[[], frozenset[str]]:
+    """Tells in which languages every provider in use can carry, now, what need not be sent."""
+    if not values_kept(settings):
+        return lambda: frozenset(LANGUAGES)
+    from coordination.reactions.approvals import Approvals
+
+    known = Approvals(engine, catalogue.site_of(settings.public_url))
+    return lambda: frozenset(name for name in LANGUAGES if known.get((key, name)))
 
 
 def _twilio(settings: Settings) -> Channel:

@@ -2,17 +2,17 @@
 
 The notification library asks this in its claiming transaction and keeps no address itself. What has
 changed since the message was written (custody, a left child, an opt-out) is found here, so that it
-takes effect at once. Must not write.
+takes effect at once. Writes nothing but the code of a text that says several (`together`).
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, any_, select
 from sqlalchemy.orm import Session
 
 from coordination.domain.communication import limits
@@ -23,8 +23,11 @@ from coordination.domain.people.models import ContactPoint, Guardianship, Person
 from coordination.domain.people.recipients import is_told
 from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock, crypto
+from coordination.ground.text import LANGUAGES
+from coordination.reactions import together
 from coordination.reactions.quiet_hours import AT_ONCE, waits_until
-from notifications.values import ROUTINE, Address, DayLimit, Pending, Skip
+from notifications import merged
+from notifications.values import ROUTINE, Address, DayLimit, Outgoing, Pending, Skip
 
 # before it nobody wants to read what could wait
 MORNING = time(7, 30)
@@ -33,8 +36,12 @@ MORNING = time(7, 30)
 class Resolver:
     """Answers the dispatcher: an address, or the reason why not."""
 
-    def __init__(self, zone: ZoneInfo) -> None:
-        self._zone = zone
+    def __init__(
+        self, zone: ZoneInfo, *, together_in: Callable[[], Collection[str]] = lambda: LANGUAGES
+    ) -> None:
+        # several notices are said in one in these languages only: a gateway of templates may not
+        # have been given that one yet
+        self._zone, self._together_in = zone, together_in
 
     def resolve(
         self, conn: Connection, messages: Sequence[Pending]
@@ -63,8 +70,10 @@ class Resolver:
                 .order_by(ContactPoint.id)
             )
         }
-        cut_off = _cut_off(session, messages, today)
+        several = _say_several(session, messages)
+        cut_off = _cut_off(session, messages, today) | _cut_off_together(session, several, today)
         stopped = _stopped(session, messages)
+        withdrawn = _all_stopped(session, several)
         wait = waits_until(session, clock.now(), self._zone)
         answers: dict[int, Address | Skip] = {}
         for message in messages:
@@ -75,7 +84,9 @@ class Resolver:
                 address = in_need.get(person)
             if person not in active:
                 answers[message.id] = Skip("left")
-            elif message.subject_type == "notice" and message.subject_id in stopped:
+            elif (
+                message.subject_type == "notice" and message.subject_id in stopped
+            ) or message.id in withdrawn:
                 answers[message.id] = Skip("withdrawn")
             elif message.id in cut_off:
                 answers[message.id] = Skip("no_longer_concerned")
@@ -87,6 +98,16 @@ class Resolver:
                 key = crypto.blind_index(address).hex()
                 answers[message.id] = Address(kind, address, key)
         return answers
+
+    def may_gather(self, template_key: str, message_class: str) -> bool:
+        """Whether a message may be said together with others to the same family."""
+        return together.may_gather(template_key, message_class)
+
+    def gather(
+        self, conn: Connection, families: Sequence[Sequence[Pending]]
+    ) -> Sequence[Outgoing | None]:
+        """One text for each family's several notices."""
+        return together.gather(conn, families, self._together_in())
 
     def day_limit(self, conn: Connection, at: datetime) -> DayLimit | None:
         """The district's limit for the local day of `at`; what is beyond leaves the next morning,
@@ -112,6 +133,57 @@ def _stopped(session: Session, messages: Sequence[Pending]) -> set[int]:
             select(Notice.id).where(Notice.id.in_(notices), Notice.state == "cancelled")
         )
     )
+
+
+# what a message that says several says: (reader, notice) of each
+Several = Mapping[int, Sequence[tuple[int, int]]]
+
+
+def _say_several(session: Session, messages: Sequence[Pending]) -> Several:
+    """The notices behind each message that says several."""
+    leads = {m.subject_id: m.id for m in messages if m.subject_type == together.SUBJECT}
+    found: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    if leads:
+        for lead, reader, _, notice_id in session.execute(merged.members(leads.keys())):
+            found[leads[lead]].append((reader, notice_id))
+    return found
+
+
+def _all_stopped(session: Session, several: Several) -> set[int]:
+    """Messages all of whose notices were stopped since."""
+    asked = {notice for said in several.values() for _, notice in said}
+    live = (
+        set(
+            session.scalars(
+                select(Notice.id).where(Notice.id.in_(asked), Notice.state != "cancelled")
+            )
+        )
+        if asked
+        else set()
+    )
+    return {i for i, said in several.items() if not any(notice in live for _, notice in said)}
+
+
+def _cut_off_together(session: Session, several: Several, today: date) -> set[int]:
+    """Messages whose reader may have none of the children of any of their notices now."""
+    if not several:
+        return set()
+    pairs = {pair for said in several.values() for pair in said}
+    row = NoticeRecipient
+    told = select(Guardianship.id).where(
+        Guardianship.guardian_id == row.guardian_id,
+        Guardianship.child_id == any_(row.child_ids),
+        is_told(today),
+    )
+    rows = session.execute(
+        select(row.guardian_id, row.notice_id).where(
+            row.guardian_id.in_({reader for reader, _ in pairs}),
+            row.notice_id.in_({notice for _, notice in pairs}),
+            told.exists(),
+        )
+    )
+    open_to = {(reader, notice) for reader, notice in rows}
+    return {i for i, said in several.items() if not any(pair in open_to for pair in said)}
 
 
 def _cut_off(session: Session, messages: Sequence[Pending], today: date) -> set[int]:

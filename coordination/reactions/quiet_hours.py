@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from calendars import workdays
 from coordination.domain.communication.quiet import policy_of
 from coordination.domain.people.schooldays import overrides_between
+from coordination.ground.text import Text
 from notifications.quiet import QuietHours, earliest
 
 # longer than any holiday
@@ -27,6 +28,17 @@ def quiet_at(session: Session, at: time) -> time | None:
     any_day = datetime.combine(date(2000, 1, 3), at, tzinfo=hours.zone)
     until = earliest(hours, any_day)
     return until.time() if until > any_day else None
+
+
+def why_waits(session: Session, at: datetime, zone: ZoneInfo) -> Text:
+    """What of the policy keeps a text of this moment waiting, as the end of a sentence."""
+    policy = policy_of(session)
+    day = at.astimezone(zone).date()
+    if policy is not None and policy.rest_days:
+        own = overrides_between(session, day, day)
+        if not workdays.day_kind(day, own).is_taught:
+            return Text("当天是休息日", "that day is a day of rest")
+    return Text("那时是免打扰时段", "those are quiet hours")
 
 
 def waits_until(session: Session, now: datetime, zone: ZoneInfo) -> datetime | None:

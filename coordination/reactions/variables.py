@@ -80,6 +80,7 @@ SAMPLES: Mapping[str, Text] = {
     "children": Text("王*雨", "W** Yu"),
     "class": Text("三年级2班", "Year 3 Class 2"),
     "code": Text("482913", "482913"),
+    "count": Text("3", "3"),
     "due": Text("12月3日（周四）20:00", "Thu 3 Dec, 20:00"),
     "meet": Text("学校东门", "the east gate"),
     "needs": Text("过敏1人", "1 allergy"),

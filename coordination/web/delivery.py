@@ -16,6 +16,7 @@ STATES: dict[str, tuple[Text, str]] = {
     "suppressed": (Text("未发送", "Not sent"), "bad"),
     "expired": (Text("过期未发", "Expired"), "bad"),
     "cancelled": (Text("已撤回", "Withdrawn"), ""),
+    "merged": (Text("已合并", "Merged"), "info"),
     "unknown": (Text("核实中", "Being checked"), "need"),
     "needs_human": (Text("请电话联系", "Please call"), "need"),
     "intent": (Text("开始发送", "Being sent"), "info"),
@@ -35,6 +36,13 @@ _REASONS: dict[str, Text] = {
     "daily_cap": Text(
         "该手机今天的短信已达上限，明早发出",
         "the phone has had its texts of the day; leaves in the morning",
+    ),
+    "merged": Text("与其他通知合并为一条短信", "said together with other notices in one text"),
+    "parted": Text(
+        "其中一条通知已撤回，其余另行发出", "one of its notices was withdrawn, the others go alone"
+    ),
+    "sender_left": Text(
+        "发送人到时已不再负责这些班级", "its sender no longer had these classes when the time came"
     ),
     "withdrawn": Text("已撤回", "withdrawn by the sender"),
     "expired": Text("超过有效时间", "no longer useful when its turn came"),

@@ -44,10 +44,12 @@ bp = Blueprint("admin", __name__, url_prefix="/admin")
 ACTIONS = {
     "add": Text("新增", "Added"),
     "change": Text("修改", "Changed"),
+    "look": Text("查看", "Looked at"),
     "remove": Text("删除", "Removed"),
 }
 KINDS = {
     "notice": Text("通知", "Notice"),
+    "notices_together": Text("几条通知合并", "Several notices in one"),
     "notice_nudge": Text("通知提醒", "Notice reminder"),
     "sign_in_code": Text("登录验证码", "Sign-in code"),
     "consent_asked": Text("知情同意", "Consent asked"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wtforms import HiddenField, RadioField, SelectField, SelectMultipleField
 
 from coordination.web.forms import (
     Form,
     LineField,
     LocalDateField,
+    LocalTimeField,
     Optional,
     ParagraphField,
     both,
@@ -37,5 +40,49 @@ class NoticeForm(Form):
     )
     urgent_reason = LineField(both("不能等的理由", "Why it cannot wait"), [Optional()])
     due_on = LocalDateField(both("最晚回复日期", "Answer by"), [Optional()])
+    # both empty: at once
+    send_on = LocalDateField(both("定时发送：日期", "Send later: day"), [Optional()])
+    send_time = LocalTimeField(both("定时发送：时间", "Send later: time"), [Optional()])
+    # what follows by itself: hours before each step, or "" for nothing
+    ladder = SelectField(
+        both("没有确认时", "If nobody confirms"),
+        choices=[
+            ("", both("不自动跟进", "Nothing follows")),
+            (
+                "4",
+                both(
+                    "4 小时后提醒一次，再过 4 小时列入电话名单",
+                    "Remind after 4 hours, call list after 4 more",
+                ),
+            ),
+            (
+                "24",
+                both(
+                    "1 天后提醒一次，再过 1 天列入电话名单",
+                    "Remind after a day, call list a day later",
+                ),
+            ),
+            (
+                "48",
+                both(
+                    "2 天后提醒一次，再过 2 天列入电话名单",
+                    "Remind after 2 days, call list 2 days later",
+                ),
+            ),
+        ],
+        default="",
+    )
     # the kinds of doubt that the sender was shown and ticked
     looked_at = HiddenField(both("内容提示", "What we noticed"))
+
+    def validate(self, extra_validators: Any = None) -> bool:
+        """A day needs a time, and a time a day."""
+        fine = bool(super().validate(extra_validators))
+        for given, missing, said in (
+            (self.send_on, self.send_time, both("请填写几点发送。", "Enter the time to send.")),
+            (self.send_time, self.send_on, both("请填写哪天发送。", "Enter the day to send.")),
+        ):
+            if given.data is not None and missing.data is None and not missing.errors:
+                missing.errors = [said]
+                fine = False
+        return fine

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
-from flask import Blueprint, current_app, redirect, render_template, request, url_for
+from flask import current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
+from coordination.blueprints.communication import calls
+from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import NoticeForm
+from coordination.domain.communication import calls as domain_calls
 from coordination.domain.communication import queries, rules, services
 from coordination.domain.communication.audience import (
     Audience,
@@ -22,6 +26,7 @@ from coordination.domain.communication.audience import (
 )
 from coordination.domain.communication.content import Concern
 from coordination.domain.communication.models import Notice
+from coordination.domain.communication.queries import InboxLine
 from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import ClassGroup, Organisation
@@ -29,8 +34,9 @@ from coordination.domain.people.recipients import children_in, children_of_organ
 from coordination.ground import clock, crypto
 from coordination.ground.errors import CoordinationError, NotFound
 from coordination.ground.text import LANGUAGES, Text, mask_name
+from coordination.ground.uow import UnitOfWork
 from coordination.reactions import notices as wording
-from coordination.reactions.quiet_hours import waits_until
+from coordination.reactions.quiet_hours import waits_until, why_waits
 from coordination.web import delivery, when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
@@ -45,14 +51,15 @@ from coordination.web.request import (
     unit_of_work,
 )
 from coordination.web.say import say
-from coordination.web.waiting import Waiting, waits_for_family
+from coordination.web.waiting import Waiting, waits_for_family, waits_for_staff
 from notifications.progress import progress as delivered_so_far
 from notifications.segments import Segments, segments
 from notifications.states import WAITING, State
 
-bp = Blueprint("communication", __name__, url_prefix="/notices")
+__all__ = ["bp", "calls"]
 
 opens("notice", "communication.open_notice")
+opens("together", "communication.open_together")
 
 LONGEST_KEY = 64
 # What one segment costs is the operator's price; shown so that a sender sees the difference.
@@ -120,18 +127,24 @@ class Addressees:
     counts: Counts
     # the lists of names, for some classes only
     audience: Audience | None
-    # when the texts will leave, if not at once
+    # what the sender chose, if not at once
+    planned: datetime | None = None
+    # until when the texts will wait then, and why
     waits: datetime | None = None
+    why: Text | None = None
 
 
 def _addressees(held: Session, form: NoticeForm) -> Addressees:
     """Whom the form names now; the choices of the form are what the actor may write to."""
-    waits = waits_until(held, clock.now(), when.zone())
+    planned = _send_at(form)
+    leaves = planned or clock.now()
+    waits = waits_until(held, leaves, when.zone())
+    why = why_waits(held, leaves, when.zone()) if waits else None
     if form.org_id.data:
         org = held.get_one(Organisation, int(form.org_id.data))
         name = Text(org.name_zh, org.name_en)
         counts = counts_of_organisation(held, org.id, when.today())
-        return Addressees(_everybody(org), name, counts, None, waits)
+        return Addressees(_everybody(org), name, counts, None, planned, waits, why)
     groups = [
         g
         for g in queries.classes_to_write_to(held, current_actor())
@@ -140,7 +153,8 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
     audience = audience_of(held, [g.id for g in groups], when.today())
     school = held.get(Organisation, groups[0].school_id) if groups else None
     label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
-    return Addressees(label, _sender(groups, school), audience.counts(), audience, waits)
+    sender = _sender(groups, school)
+    return Addressees(label, sender, audience.counts(), audience, planned, waits, why)
 
 
 def _everybody(org: Organisation) -> Text:
@@ -161,6 +175,13 @@ def _due(form: NoticeForm) -> datetime | None:
     return when.aware(form.due_on.data, time(20)) if form.due_on.data else None
 
 
+def _send_at(form: NoticeForm) -> datetime | None:
+    """The moment the sender chose; None for at once."""
+    if form.send_on.data is None or form.send_time.data is None:
+        return None
+    return when.aware(form.send_on.data, form.send_time.data)
+
+
 def _offer(held: Session, form: NoticeForm) -> bool:
     """Fill in whom the actor may write to, in this page's language; False if to nobody."""
     groups = queries.classes_to_write_to(held, current_actor())
@@ -173,12 +194,15 @@ def _offer(held: Session, form: NoticeForm) -> bool:
     if not form.is_submitted():
         if len(groups) == 1:
             form.class_ids.data = [groups[0].id]
-        if not groups and offices:
+        if not groups and offices and not form.org_id.data:
             form.org_id.data = str(offices[0].id)
     return bool(groups or offices)
 
 
-def _compose(form: NoticeForm) -> ResponseReturnValue:
+def _compose(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
+    if form.refusal is not None and form.refusal.code in ("notice_left", "notice_stopped"):
+        # too late to change it, but what was typed can leave as a notice of its own
+        form.draft_key.data, changing = crypto.new_token(), None
     with reading() as held:
         somebody = _offer(held, form)
         whom = _addressees(held, form)
@@ -189,7 +213,16 @@ def _compose(form: NoticeForm) -> ResponseReturnValue:
         whom=whom,
         previews=_previews(whom.counts, whom.sender, title),
         nobody=not somebody,
+        changing=changing,
+        action=_action(changing),
     )
+
+
+def _action(changing: int | None) -> str:
+    """Where the pages of a draft, or of the notice that is changed, lead."""
+    if changing is None:
+        return url_for("communication.compose")
+    return url_for("communication.change", notice_id=changing)
 
 
 @bp.route("/new", methods=["GET", "POST"])
@@ -201,33 +234,67 @@ def compose() -> ResponseReturnValue:
         _offer(held, form)
     if not form.draft_key.data:
         form.draft_key.data = crypto.new_token()
+    return _writing(form)
+
+
+@bp.route("/<int:notice_id>/change", methods=["GET", "POST"])
+@guard(Access.STAFF)
+def change(notice_id: int) -> ResponseReturnValue:
+    """The same pages for a notice that waits for its time."""
+    with reading() as held:
+        notice = queries.notice_of(held, current_actor(), notice_id)
+        for place in services.places_of(notice):
+            require(Action.NOTICE_SEND, place)
+        form = NoticeForm(data=_as_typed(notice))
+        _offer(held, form)
+    if notice.state != "scheduled" and not form.is_submitted():
+        return redirect(url_for("communication.show", notice_id=notice_id), 303)
+    with attempt(form) as still:
+        services.refuse_unless_scheduled(notice)
+    return _writing(form, notice_id) if still.ok else _compose(form)
+
+
+def _as_typed(notice: Notice) -> dict[str, object]:
+    """A notice as its form would hold it."""
+    planned = when.local(notice.send_at) if notice.send_at else None
+    return {
+        "draft_key": notice.draft_key,
+        "org_id": str(notice.school_id) if notice.reach in services.WIDE else "",
+        "class_ids": notice.class_ids,
+        "title_zh": notice.title_zh,
+        "title_en": notice.title_en,
+        "body_zh": notice.body_zh,
+        "body_en": notice.body_en,
+        "level": notice.level,
+        "urgent_reason": notice.urgent_reason or "",
+        "ladder": str(notice.ladder_hours or ""),
+        "due_on": when.local(notice.due_at).date() if notice.due_at else None,
+        "send_on": planned.date() if planned else None,
+        "send_time": planned.time() if planned else None,
+    }
+
+
+def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
+    """The step that was asked for: refresh, check, or send (now, or later by the clock)."""
     step = request.form.get("step", "")
     if not form.validate_on_submit() or step == "count":
-        return _compose(form)
+        return _compose(form, changing)
     if step == "send":
         notice_id = None
         with attempt(form) as done, unit_of_work() as uow:
-            notice_id = services.send_notice(
-                uow,
-                draft_key=form.draft_key.data or "",
-                class_ids=[] if form.org_id.data else form.class_ids.data or [],
-                org_id=int(form.org_id.data) if form.org_id.data else None,
-                title=Text(form.title_zh.data or "", form.title_en.data or ""),
-                body=Text(form.body_zh.data or "", form.body_en.data or ""),
-                level=form.level.data or "confirm",
-                due_at=_due(form),
-                links_allowed=_links_allowed(),
-                urgent_reason=form.urgent_reason.data or "",
-                looked_at=(form.looked_at.data or "").split(),
-            ).id
+            notice_id = _send(uow, form, changing).id
         if done.ok and notice_id is not None:
-            say(Text("通知已发送。", "The notice is on its way."))
+            if planned := _send_at(form):
+                zh, en = (when.short_moment(planned, chosen) for chosen in LANGUAGES)
+                say(Text(f"已定时，将于 {zh} 发出。", f"Scheduled: it leaves on {en}."))
+            else:
+                say(Text("通知已发送。", "The notice is on its way."))
             return redirect(url_for("communication.show", notice_id=notice_id), 303)
         if form.refusal is not None and form.refusal.code == "unseen_concerns":
-            return _check(form)
-        return _compose(form)
+            return _check(form, changing)
+        return _compose(form, changing)
     if step == "test":
-        return _try(form)
+        return _try(form, changing)
     with attempt(form) as done, reading() as held:
         rules.refuse_poor_text(
             title_zh=form.title_zh.data or "",
@@ -237,13 +304,14 @@ def compose() -> ResponseReturnValue:
             links_allowed=_links_allowed(),
         )
         rules.refuse_poor_reason(form.urgent_reason.data or "")
+        rules.refuse_poor_times(send_at=_send_at(form), due_at=_due(form), now=clock.now())
         rules.refuse_concerns([c for c in _concerns(held, form) if c.stops], ())
     if not done.ok or not (form.org_id.data or form.class_ids.data):
-        return _compose(form)
-    return _check(form)
+        return _compose(form, changing)
+    return _check(form, changing)
 
 
-def _try(form: NoticeForm) -> ResponseReturnValue:
+def _try(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
     """A text to the writer's own phone, and the same page again."""
     with attempt(form) as done, unit_of_work() as uow:
         services.try_notice(
@@ -264,11 +332,30 @@ def _try(form: NoticeForm) -> ResponseReturnValue:
             )
         )
     elif form.refusal is not None and form.refusal.fields:
-        return _compose(form)
-    return _check(form)
+        return _compose(form, changing)
+    return _check(form, changing)
 
 
-def _check(form: NoticeForm) -> ResponseReturnValue:
+def _send(uow: UnitOfWork, form: NoticeForm, changing: int | None) -> Notice:
+    said: dict[str, Any] = {
+        "class_ids": [] if form.org_id.data else form.class_ids.data or [],
+        "org_id": int(form.org_id.data) if form.org_id.data else None,
+        "title": Text(form.title_zh.data or "", form.title_en.data or ""),
+        "body": Text(form.body_zh.data or "", form.body_en.data or ""),
+        "level": form.level.data or "confirm",
+        "due_at": _due(form),
+        "send_at": _send_at(form),
+        "ladder_hours": int(form.ladder.data) if form.ladder.data else None,
+        "links_allowed": _links_allowed(),
+        "urgent_reason": form.urgent_reason.data or "",
+        "looked_at": (form.looked_at.data or "").split(),
+    }
+    if changing is not None:
+        return services.change_scheduled(uow, notice_id=changing, **said)
+    return services.send_notice(uow, draft_key=form.draft_key.data or "", **said)
+
+
+def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
     """Everything once more before it leaves, and what in it gives reason to think."""
     form.test_key.data = crypto.new_token()
     with reading() as held:
@@ -282,6 +369,7 @@ def _check(form: NoticeForm) -> ResponseReturnValue:
         concerns=[(getattr(form, c.field).label.text, c.says) for c in found],
         kinds=" ".join(sorted({c.kind for c in found})),
         previews=_previews(whom.counts, whom.sender, title),
+        action=_action(changing),
     )
 
 
@@ -304,9 +392,12 @@ def show(notice_id: int) -> ResponseReturnValue:
     wanted = request.args.get("show", "")
     with reading() as held:
         notice = queries.notice_of(held, current_actor(), notice_id)
+        if notice.sent_at is None:
+            return _show_unsent(held, notice)
         page = paged(held, queries.progress_query(notice, wanted))
         lines = queries.progress_lines(held, page.items)
         counts = queries.funnel(held, notice, clock.now())
+        may_call = bool(domain_calls.classes_to_call(held, current_actor(), notice))
         going = queries.is_going_out(held, notice)
     return render_template(
         "communication/show.html",
@@ -319,7 +410,31 @@ def show(notice_id: int) -> ResponseReturnValue:
         state_word=delivery.state_word,
         state_tone=delivery.state_tone,
         reason_word=delivery.reason_word,
+        may_call=may_call,
         wanted=wanted,
+    )
+
+
+def _show_unsent(held: Session, notice: Notice) -> str:
+    """A notice that waits for its time, or was withdrawn before it."""
+    leaves = max(notice.send_at or clock.now(), clock.now())
+    waits = None if notice.urgent_reason else waits_until(held, leaves, when.zone())
+    if notice.reach in services.WIDE:
+        org = held.get_one(Organisation, notice.school_id)
+        label, counts = _everybody(org), counts_of_organisation(held, org.id, when.today())
+    else:
+        names = queries.class_names(held, notice.class_ids)
+        label = Text("、".join(n.zh for n in names), ", ".join(n.en for n in names))
+        counts = audience_of(held, notice.class_ids, when.today()).counts()
+    return render_template(
+        "communication/unsent.html",
+        notice=notice,
+        label=label,
+        counts=counts,
+        waits=waits,
+        why=why_waits(held, leaves, when.zone()) if waits else None,
+        reason=delivery.reason_word(notice.unsent_reason),
+        may_write=services.may_nudge(current_actor(), notice),
     )
 
 
@@ -329,6 +444,8 @@ def progress(notice_id: int) -> ResponseReturnValue:
     """Counts, pace and what is left of a notice that is going out; no list of people."""
     with reading() as held:
         notice = queries.notice_of(held, current_actor(), notice_id)
+        if notice.sent_at is None:
+            return redirect(url_for("communication.show", notice_id=notice_id), 303)
         found = delivered_so_far(held, "notice", notice.id, clock.now())
         more = queries.unwritten(held, notice)
         going = queries.is_going_out(held, notice)
@@ -373,7 +490,10 @@ def confirm_stop(notice_id: int) -> ResponseReturnValue:
 def stop(notice_id: int) -> ResponseReturnValue:
     """Let nothing more leave."""
     with unit_of_work() as uow:
-        services.stop_notice(uow, notice_id=notice_id)
+        unsent = services.stop_notice(uow, notice_id=notice_id).sent_at is None
+    if unsent:
+        say(Text("已撤回，没有任何家长收到。", "Withdrawn; nobody has been written to."))
+        return redirect(url_for("communication.show", notice_id=notice_id), 303)
     say(
         Text(
             "已停止。尚未发出的短信不会再发；已交给运营商的无法撤回。",
@@ -414,7 +534,7 @@ def _by_code(code: str) -> tuple[Actor, int]:
     return actor, row.subject_id
 
 
-def _notice_page(actor: Actor, notice_id: int, action: str) -> ResponseReturnValue:
+def _notice_page(actor: Actor, notice_id: int, action: str, back: str = "") -> ResponseReturnValue:
     with reading() as held:
         row = services.recipient_of(held, notice_id, actor.person_id or 0)
         # custody may have changed since the text was sent
@@ -433,6 +553,7 @@ def _notice_page(actor: Actor, notice_id: int, action: str) -> ResponseReturnVal
         title=Text(notice.title_zh, notice.title_en),
         body=Text(notice.body_zh, notice.body_en),
         action=action,
+        back=back,
     )
 
 
@@ -453,6 +574,59 @@ def confirm_by_code(code: str) -> ResponseReturnValue:
     act_as(actor)
     _acknowledge(notice_id)
     return redirect(url_for("communication.open_notice", code=code), 303)
+
+
+def _by_code_of_several(code: str) -> tuple[Actor, list[InboxLine]]:
+    """Who holds the code of a text that says several notices, and which of these are open to them."""
+    with reading() as held:
+        row = links.open_code(held, code)
+        if row.subject_type != "together":
+            raise NotFound()
+        try:
+            actor = actor_of(held, row.person_id, when.today())
+        except LookupError:
+            raise NotFound() from None
+        lines = queries.said_together(held, actor, row.subject_id)
+    if not lines:
+        raise NotFound()
+    return actor, lines
+
+
+@bp.get("/together/<code>")
+@guard(Access.SIGNED_LINK)
+def open_together(code: str) -> ResponseReturnValue:
+    """The notices that one text told of, without a password. Looking changes nothing."""
+    actor, lines = _by_code_of_several(code)
+    act_as(actor)
+    return render_template("communication/together.html", lines=lines, code=code)
+
+
+def _one_of_several(code: str, notice_id: int) -> Actor:
+    actor, lines = _by_code_of_several(code)
+    if notice_id not in {line.notice.id for line in lines}:
+        raise NotFound()
+    act_as(actor)
+    return actor
+
+
+@bp.get("/together/<code>/<int:notice_id>")
+@guard(Access.SIGNED_LINK)
+def one_together(code: str, notice_id: int) -> ResponseReturnValue:
+    """One of them."""
+    actor = _one_of_several(code, notice_id)
+    here = url_for("communication.confirm_together", code=code, notice_id=notice_id)
+    return _notice_page(
+        actor, notice_id, here, back=url_for("communication.open_together", code=code)
+    )
+
+
+@bp.post("/together/<code>/<int:notice_id>")
+@guard(Access.SIGNED_LINK)
+def confirm_together(code: str, notice_id: int) -> ResponseReturnValue:
+    """Read or confirmed, by whoever holds the code."""
+    _one_of_several(code, notice_id)
+    _acknowledge(notice_id)
+    return redirect(url_for("communication.one_together", code=code, notice_id=notice_id), 303)
 
 
 @bp.get("/mine/<int:notice_id>")
@@ -488,6 +662,23 @@ def family() -> ResponseReturnValue:
     return render_template("communication/inbox.html", lines=lines)
 
 
+UNSENT_SHOWN = timedelta(days=7)
+
+
+@waits_for_staff
+def unsent(session: Session, actor: Actor, now: datetime) -> list[Waiting]:
+    """Scheduled notices that did not leave when their time came."""
+    return [
+        Waiting(
+            title=Text(notice.title_zh, notice.title_en),
+            url=url_for("communication.show", notice_id=notice.id),
+            detail=Text("定时通知没有发出", "This scheduled notice was not sent"),
+            urgent=True,
+        )
+        for notice in queries.unsent(session, actor, now - UNSENT_SHOWN)
+    ]
+
+
 @waits_for_family
 def unanswered(session: Session, actor: Actor, _now: datetime) -> list[Waiting]:
     """Notices that a guardian has still to confirm."""
@@ -500,5 +691,5 @@ def unanswered(session: Session, actor: Actor, _now: datetime) -> list[Waiting]:
             child_ids=frozenset(line.child_ids),
         )
         for line in queries.inbox_of(session, actor)
-        if line.notice.level == "confirm" and line.confirmed_at is None
+        if line.notice.level == "confirm" and line.confirmed_at is None and not line.by_phone
     ]

@@ -36,6 +36,14 @@ class NoticeStopped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FamilyCalled(Event):
+    """Staff told a guardian of a notice by phone, or took that back."""
+
+    notice_id: int
+    guardian_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeAcknowledged(Event):
     """A guardian read or confirmed a notice."""
 

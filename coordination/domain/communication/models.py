@@ -38,12 +38,25 @@ class Notice(Row, Base):
     urgent_reason: Mapped[str | None]
     # what the sender was warned of (content.WORDS) and sent all the same
     looked_at: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
+    # when the clock is to send it; kept after that, so that one sees what was planned
+    send_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
+    # how long the clock waits for a confirmation before each next step (services.climb), when the
+    # next one is due, and since when the call list is
+    ladder_hours: Mapped[int | None]
+    ladder_at: Mapped[datetime | None]
+    calls_since: Mapped[datetime | None]
+    # why the clock did not send it (services.UNSENT); None if somebody withdrew it
+    unsent_reason: Mapped[str | None]
 
     __scope__ = {"school": "school_id", "class": "class_id", "person": "sender_id"}
     __table_args__ = (
+        Index("ix_notice_ladder", "ladder_at", postgresql_where=text("ladder_at is not null")),
+        Index("ix_notice_calls", "calls_since", postgresql_where=text("calls_since is not null")),
+        Index("ix_notice_scheduled", "send_at", postgresql_where=text("state = 'scheduled'")),
         CheckConstraint("level in ('info','confirm')", name="level"),
-        CheckConstraint("state in ('draft','sent','cancelled')", name="state"),
+        CheckConstraint("state in ('draft','scheduled','sent','cancelled')", name="state"),
+        CheckConstraint("state <> 'scheduled' or send_at is not null", name="scheduled"),
         CheckConstraint("reach in ('classes','school','district')", name="reach"),
     )
 
@@ -147,6 +160,9 @@ class NoticeRecipient(Row, Base):
     read_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
     nudges: Mapped[int] = mapped_column(server_default="0")
+    # told by phone: when, and which member of staff said so. The guardian's own answer stays apart
+    reached_at: Mapped[datetime | None]
+    reached_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
 
     __scope__ = {"person": "guardian_id"}
     __table_args__ = (Index("uq_notice_recipient", "notice_id", "guardian_id", unique=True),)

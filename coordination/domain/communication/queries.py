@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,10 +29,12 @@ from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
 from coordination.authz.visibility import visible
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
+from coordination.domain.communication.services import answer_of
 from coordination.domain.people.contacts import masks_of
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.actor import Actor, Role
 from coordination.ground.errors import NotFound
+from coordination.ground.text import Text
 from notifications import outbox
 
 
@@ -70,6 +72,8 @@ class RecipientLine:
     # nobody of the household has answered
     silent: bool
     to_call: bool
+    # told by phone
+    reached_at: datetime | None = None
 
 
 UNREACHED = frozenset({"failed", "undelivered", "suppressed", "expired", "skipped", "needs_human"})
@@ -86,8 +90,8 @@ def notices_of(session: Session, actor: Actor, limit: int = 50) -> list[NoticeLi
             select(
                 NoticeRecipient.notice_id,
                 func.count().filter(NoticeRecipient.told_via_id == NoticeRecipient.guardian_id),
-                func.count(NoticeRecipient.read_at),
-                func.count(NoticeRecipient.confirmed_at),
+                func.count(func.coalesce(NoticeRecipient.read_at, NoticeRecipient.reached_at)),
+                func.count(func.coalesce(NoticeRecipient.confirmed_at, NoticeRecipient.reached_at)),
             )
             .where(NoticeRecipient.notice_id.in_([n.id for n in notices]))
             .group_by(NoticeRecipient.notice_id)
@@ -109,6 +113,18 @@ def notices_of(session: Session, actor: Actor, limit: int = 50) -> list[NoticeLi
             )
         )
     return lines
+
+
+def unsent(session: Session, actor: Actor, since: datetime) -> list[Notice]:
+    """Notices of the actor's places that the clock could not send, the newest first."""
+    return list(
+        session.scalars(
+            visible(Notice, actor, Action.NOTICE_SEND)
+            .where(Notice.unsent_reason.is_not(None), Notice.send_at > since)
+            .order_by(Notice.send_at.desc())
+            .limit(20)
+        )
+    )
 
 
 def notice_of(session: Session, actor: Actor, notice_id: int) -> Notice:
@@ -149,7 +165,7 @@ _TAKEN = ("accepted", "sent", "delivered", "undelivered", "failed", "unknown")
 def _standing(notice: Notice) -> Subquery:
     newest = outbox.newest("notice", notice.id)
     row = NoticeRecipient
-    answer = row.confirmed_at if notice.level == "confirm" else row.read_at
+    answer = answer_of(notice)
     # what was done to the phone, and what was answered, counts for all who share it
     answered = func.bool_or(answer.is_not(None)).over(partition_by=row.household_key)
     nudges = func.max(row.nudges).over(partition_by=row.household_key)
@@ -167,6 +183,7 @@ def _standing(notice: Notice) -> Subquery:
             row.language,
             row.read_at,
             row.confirmed_at,
+            row.reached_at,
             (row.told_via_id == row.guardian_id).label("told"),
             answered.label("answered"),
             nudges.label("nudges"),
@@ -186,6 +203,18 @@ def _standing(notice: Notice) -> Subquery:
         # silent although reminded, or never reached: somebody has to phone
         and_(not_(held.c.answered), or_(unreached, held.c.nudges > 0)).label("to_call"),
     ).subquery("standing")
+
+
+def standing_of(
+    session: Session, notice_id: int, told: Collection[int]
+) -> dict[str, tuple[str, str | None]]:
+    """Household -> state and reason of its newest text, for those who were written to."""
+    return {
+        household: (state, reason)
+        for household, (state, reason) in outbox.standing_of_recipients(
+            session, "notice", notice_id, told
+        ).items()
+    }
 
 
 def progress_query(notice: Notice, wanted: str = "") -> Select[Any]:
@@ -226,6 +255,7 @@ def progress_lines(session: Session, rows: Sequence[Row[Any]]) -> list[Recipient
             message_id=row.message_id,
             silent=not row.answered,
             to_call=row.to_call,
+            reached_at=row.reached_at,
         )
         for row in rows
     ]
@@ -245,8 +275,8 @@ def funnel(session: Session, notice: Notice, now: datetime) -> Funnel:
             number(state.in_(("queued", "held", "sending"))),
             number(state.in_(("accepted", "sent"))),
             number(state == "delivered"),
-            func.count(found.c.read_at),
-            func.count(found.c.confirmed_at),
+            func.count(func.coalesce(found.c.read_at, found.c.reached_at)),
+            func.count(func.coalesce(found.c.confirmed_at, found.c.reached_at)),
             number(found.c.unreached),
             number(found.c.told, not_(found.c.answered)),
             number(found.c.to_call),
@@ -307,6 +337,16 @@ def names_of(session: Session, person_ids: set[int]) -> dict[int, str]:
     }
 
 
+def class_names(session: Session, class_ids: Sequence[int]) -> list[Text]:
+    """What the classes of a notice are called."""
+    rows = session.execute(
+        select(ClassGroup.name_zh, ClassGroup.name_en)
+        .where(ClassGroup.id.in_(class_ids))
+        .order_by(ClassGroup.grade, ClassGroup.id)
+    )
+    return [Text(zh, en) for zh, en in rows]
+
+
 def classes_to_write_to(session: Session, actor: Actor) -> list[ClassGroup]:
     """Classes the actor may send a notice to."""
     return list(
@@ -342,6 +382,30 @@ class InboxLine:
     notice: Notice
     confirmed_at: datetime | None
     child_ids: tuple[int, ...]
+    read_at: datetime | None = None
+    # told by phone instead
+    by_phone: bool = False
+
+
+def said_together(session: Session, actor: Actor, lead_id: int) -> list[InboxLine]:
+    """The notices that one text told its reader of, if they stand and are open to the reader still;
+    `lead_id` is the first of the messages that it says."""
+    said = outbox.subjects_said_with(session, lead_id)
+    rows = session.execute(
+        select(Notice, NoticeRecipient)
+        .join(NoticeRecipient, NoticeRecipient.notice_id == Notice.id)
+        .where(
+            Notice.id.in_(said),
+            Notice.state == "sent",
+            NoticeRecipient.guardian_id == actor.person_id,
+            NoticeRecipient.child_ids.op("&&")(cast(sorted(actor.child_ids), ARRAY(BigInteger))),
+        )
+        .order_by(Notice.id)
+    )
+    return [
+        InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, r.reached_at is not None)
+        for n, r in rows
+    ]
 
 
 def inbox_of(session: Session, actor: Actor, limit: int = 30) -> list[InboxLine]:
@@ -356,4 +420,7 @@ def inbox_of(session: Session, actor: Actor, limit: int = 30) -> list[InboxLine]
         .order_by(Notice.id.desc())
         .limit(limit)
     )
-    return [InboxLine(n, r.confirmed_at, tuple(r.child_ids)) for n, r in rows]
+    return [
+        InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, r.reached_at is not None)
+        for n, r in rows
+    ]

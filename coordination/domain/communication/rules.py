@@ -15,6 +15,10 @@ LONGEST_BODY = 2000
 SHORTEST_REASON = 4
 LONGEST_REASON = 120
 NUDGE_GAP = timedelta(hours=1)
+# hours without a confirmation before each next step
+LADDERS = (4, 24, 48)
+# further away is a slip of the year rather than a plan
+LONGEST_AHEAD = timedelta(days=366)
 # Fraudsters imitate class teachers to collect money, so no notice of ours ever speaks of payment.
 BANNED = (
     *("缴费", "交费", "付款", "汇款", "转账", "红包", "支付宝", "验证码", "收款码", "付款码"),
@@ -88,6 +92,42 @@ def refuse_poor_reason(reason: str) -> None:
                 )
             }
         )
+
+
+def refuse_odd_ladder(hours: int | None) -> None:
+    """The clock waits one of a few spans before each step."""
+    if hours is not None and hours not in LADDERS:
+        raise Invalid(
+            fields={
+                "ladder": Text("请选择列出的一种。", "Choose one of those listed."),
+            }
+        )
+
+
+def refuse_poor_times(*, send_at: datetime | None, due_at: datetime | None, now: datetime) -> None:
+    """Refuse to send in the past or in years, and to ask for answers before anybody has the text."""
+    fields: dict[str, Text] = {}
+    if send_at is not None and send_at <= now:
+        fields["send_on"] = Text(
+            "所选的发送时间已过。请改为以后的时间；要马上发送，请清空日期和时间。",
+            "This time to send has passed. Choose a later one, or clear date and time to send now.",
+        )
+    elif send_at is not None and send_at > now + LONGEST_AHEAD:
+        fields["send_on"] = Text(
+            "最多可提前一年定时，请核对年份。",
+            "A notice can be planned at most a year ahead; check the year.",
+        )
+    if due_at is not None and due_at <= now:
+        fields["due_on"] = Text(
+            "截止时间已过，请选以后的时间。", "This is in the past; choose a later time."
+        )
+    elif due_at is not None and send_at is not None and due_at <= send_at:
+        fields["due_on"] = Text(
+            "通知发出时已过截止时间。请推后截止日期，或提前发送。",
+            "The notice would leave after this; choose a later date, or send it earlier.",
+        )
+    if fields:
+        raise Invalid(fields=fields)
 
 
 def refuse_impatience(last_nudge: datetime | None, now: datetime) -> None:

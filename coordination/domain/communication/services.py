@@ -1,4 +1,4 @@
-"""Use cases of notices: send, read, confirm, nudge, stop.
+"""Use cases of notices: send now or later, change, read, confirm, nudge, stop.
 
 Who receives is decided by `people.recipients` alone; what the text message says and when it leaves
 is decided by the reactions.
@@ -7,7 +7,7 @@ is decided by the reactions.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import (
     BigInteger,
@@ -36,6 +36,7 @@ from coordination.domain.communication.events import (
     NoticeTested,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
+from coordination.domain.people.actors import actor_of
 from coordination.domain.people.contacts import OPTED_OUT, phones_in_need_of
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.domain.people.recipients import (
@@ -59,13 +60,15 @@ def send_notice(
     class_ids: Collection[int] = (),
     org_id: int | None = None,
     due_at: datetime | None = None,
+    send_at: datetime | None = None,
     links_allowed: bool = False,
     urgent_reason: str = "",
     looked_at: Collection[str] = (),
+    ladder_hours: int | None = None,
 ) -> Notice:
     """Send a notice to the guardians of some classes of one school, or (with `org_id`) of a whole
-    school or district; a second call with the same `draft_key` (a double click, a retried post)
-    returns the first notice and sends nothing."""
+    school or district; with `send_at` the clock sends it then. A second call with the same
+    `draft_key` (a double click, a retried post) returns the first notice and sends nothing."""
     # two presses that arrive together: the second waits here and then finds the first's notice
     uow.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(draft_key, 0))))
     known = uow.session.scalar(select(Notice).where(Notice.draft_key == draft_key))
@@ -74,6 +77,104 @@ def send_notice(
             uow.authorize(Action.NOTICE_SEND, place)
         return known
     notice = _addressed(uow, class_ids, org_id)
+    notice.draft_key = draft_key
+    _write(
+        uow,
+        notice,
+        title=title,
+        body=body,
+        level=level,
+        due_at=due_at,
+        send_at=send_at,
+        links_allowed=links_allowed,
+        urgent_reason=urgent_reason,
+        looked_at=looked_at,
+        ladder_hours=ladder_hours,
+    )
+    return notice
+
+
+def change_scheduled(
+    uow: UnitOfWork,
+    *,
+    notice_id: int,
+    title: Text,
+    body: Text,
+    level: str,
+    class_ids: Collection[int] = (),
+    org_id: int | None = None,
+    due_at: datetime | None = None,
+    send_at: datetime | None = None,
+    links_allowed: bool = False,
+    urgent_reason: str = "",
+    looked_at: Collection[str] = (),
+    ladder_hours: int | None = None,
+) -> Notice:
+    """Change a notice that waits for its time; without `send_at` it leaves now. Whoever changes it
+    last is its sender."""
+    # the clock takes the same lock: the notice leaves as it was, or as it is now, never both
+    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    if notice is None:
+        raise NotFound()
+    for place in places_of(notice):
+        uow.authorize(Action.NOTICE_SEND, place)
+    refuse_unless_scheduled(notice)
+    whom = _addressed(uow, class_ids, org_id)
+    notice.school_id, notice.reach = whom.school_id, whom.reach
+    notice.class_ids, notice.class_id = whom.class_ids, whom.class_id
+    _write(
+        uow,
+        notice,
+        title=title,
+        body=body,
+        level=level,
+        due_at=due_at,
+        send_at=send_at,
+        links_allowed=links_allowed,
+        urgent_reason=urgent_reason,
+        looked_at=looked_at,
+        ladder_hours=ladder_hours,
+    )
+    return notice
+
+
+def refuse_unless_scheduled(notice: Notice) -> None:
+    """Refuse to change what has left, or never will."""
+    if notice.state == "sent":
+        raise Conflict(
+            Text(
+                "这条通知已经发出，不能再改。您写的内容还在下面，可以作为新通知发送。",
+                "This notice has left and cannot be changed. What you wrote is still below; "
+                "you can send it as a new notice.",
+            ),
+            code="notice_left",
+        )
+    if notice.state != "scheduled":
+        raise Conflict(
+            Text(
+                "这条通知已撤回，不会发出。您写的内容还在下面，可以作为新通知发送。",
+                "This notice was withdrawn and will not leave. What you wrote is still below; "
+                "you can send it as a new notice.",
+            ),
+            code="notice_stopped",
+        )
+
+
+def _write(
+    uow: UnitOfWork,
+    notice: Notice,
+    *,
+    title: Text,
+    body: Text,
+    level: str,
+    due_at: datetime | None,
+    send_at: datetime | None,
+    links_allowed: bool,
+    urgent_reason: str,
+    looked_at: Collection[str],
+    ladder_hours: int | None,
+) -> None:
+    """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock."""
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
     rules.refuse_poor_text(
@@ -86,14 +187,8 @@ def send_notice(
     found = concerns_of(uow.session, children_of(notice, uow.now.date()), title, body)
     rules.refuse_concerns(found, looked_at)
     rules.refuse_poor_reason(urgent_reason)
-    if due_at is not None and due_at <= uow.now:
-        raise Invalid(
-            fields={
-                "due_on": Text(
-                    "截止时间已过，请选以后的时间。", "This is in the past; choose a later time."
-                )
-            }
-        )
+    rules.refuse_odd_ladder(ladder_hours)
+    rules.refuse_poor_times(send_at=send_at, due_at=due_at, now=uow.now)
     recipient = recipients_query(children_of(notice, uow.now.date()), uow.now.date())
     if not uow.session.scalar(select(select(recipient).exists())):
         raise Conflict(
@@ -103,17 +198,79 @@ def send_notice(
             ),
             code="no_audience",
         )
-    notice.sender_id, notice.draft_key = _sender(uow), draft_key
+    notice.sender_id = _sender(uow)
     notice.title_zh, notice.title_en = title.zh, title.en
     notice.body_zh, notice.body_en = body.zh, body.en
     notice.level, notice.due_at = level, due_at
     notice.urgent_reason = urgent_reason.strip() or None
     notice.looked_at = sorted({c.kind for c in found}) or None
-    notice.state, notice.sent_at = "sent", uow.now
+    notice.send_at = send_at
+    # who need not confirm is not asked again
+    notice.ladder_hours = ladder_hours if level == "confirm" else None
+    if send_at is None:
+        _leave(uow, notice)
+    else:
+        notice.state = "scheduled"
     uow.session.add(notice)
     uow.session.flush()  # rounds and recipients refer to it
-    _begin_round(uow, notice, 0)
-    return notice
+    if send_at is None:
+        _begin_round(uow, notice, 0)
+
+
+# -- sending by the clock -----------------------------------------------------------------------
+
+# why a notice whose time had come was not sent
+SENDER_LEFT, TOO_LATE = "sender_left", "too_late"
+UNSENT = (SENDER_LEFT, TOO_LATE)
+
+
+def due_notices(session: Session, now: datetime) -> list[int]:
+    """Notices whose time has come, the earliest first."""
+    return list(
+        session.scalars(
+            select(Notice.id)
+            .where(Notice.state == "scheduled", Notice.send_at <= now)
+            .order_by(Notice.send_at, Notice.id)
+        )
+    )
+
+
+def send_scheduled(uow: UnitOfWork, *, notice_id: int, today: date) -> bool:
+    """Send a notice whose time has come, to whom it concerns now; whether it was sent.
+
+    The state changes in the transaction that writes the round, so however many clocks come, and
+    however their time jumps, it leaves once.
+    """
+    uow.authorize(Action.SYSTEM_RUN)
+    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    if notice is None or notice.state != "scheduled":
+        return False
+    if notice.send_at is None or notice.send_at > uow.now:
+        return False  # put off meanwhile
+    notice.unsent_reason = _why_not(uow, notice, today)
+    if notice.unsent_reason:
+        notice.state = "cancelled"
+        return False
+    _leave(uow, notice)
+    _begin_round(uow, notice, 0, today)
+    return True
+
+
+def _leave(uow: UnitOfWork, notice: Notice) -> None:
+    notice.state, notice.sent_at = "sent", uow.now
+    if notice.ladder_hours:
+        notice.ladder_at = uow.now + timedelta(hours=notice.ladder_hours)
+
+
+def _why_not(uow: UnitOfWork, notice: Notice, today: date) -> str | None:
+    """Why a notice must not leave although its time has come."""
+    if notice.due_at is not None and notice.due_at <= uow.now:
+        return TOO_LATE  # the clock stood still, and nobody could answer in time
+    try:
+        sender = actor_of(uow.session, notice.sender_id, today)
+    except LookupError:
+        return SENDER_LEFT
+    return None if may_nudge(sender, notice) else SENDER_LEFT
 
 
 def try_notice(
@@ -210,14 +367,14 @@ def places_of(notice: Notice) -> list[Scope]:
 STRETCH = 1000
 
 
-def _begin_round(uow: UnitOfWork, notice: Notice, number: int) -> None:
+def _begin_round(uow: UnitOfWork, notice: Notice, number: int, today: date | None = None) -> None:
     """Start a round. Some classes are written to at once; a whole school is left to the clock, so
     that the sender need not wait."""
     begun = NoticeRound(notice_id=notice.id, number=number, started_at=uow.now, upto=0)
     uow.session.add(begun)
     uow.session.flush()
     while notice.reach not in WIDE and begun.done_at is None:
-        _stretch(uow, notice, begun)
+        _stretch(uow, notice, begun, today)
 
 
 def open_rounds(session: Session) -> list[int]:
@@ -229,23 +386,26 @@ def open_rounds(session: Session) -> list[int]:
     )
 
 
-def write_stretch(uow: UnitOfWork, *, round_id: int) -> bool:
-    """Write to the next stretch of an open round; whether there is more to do."""
+def write_stretch(uow: UnitOfWork, *, round_id: int, today: date | None = None) -> bool:
+    """Write to the next stretch of an open round; whether there is more to do. `today` is that of
+    the district."""
     uow.authorize(Action.SYSTEM_RUN)
     found = uow.session.get(NoticeRound, round_id, with_for_update=True)
     if found is None or found.done_at is not None:
         return False
     notice = uow.session.get_one(Notice, found.notice_id, with_for_update={"read": True})
-    _stretch(uow, notice, found)
+    _stretch(uow, notice, found, today)
     return found.done_at is None
 
 
-def _stretch(uow: UnitOfWork, notice: Notice, begun: NoticeRound) -> None:
+def _stretch(
+    uow: UnitOfWork, notice: Notice, begun: NoticeRound, today: date | None = None
+) -> None:
     if notice.state == "cancelled":
         begun.done_at = uow.now
         return
     if begun.number == 0 and begun.upto == 0:
-        _fill_recipients(uow, notice)
+        _fill_recipients(uow, notice, today or uow.now.date())
     query = (
         select(NoticeRecipient.id)
         .where(
@@ -266,9 +426,8 @@ def _stretch(uow: UnitOfWork, notice: Notice, begun: NoticeRound) -> None:
         begun.done_at = uow.now
 
 
-def _fill_recipients(uow: UnitOfWork, notice: Notice) -> None:
+def _fill_recipients(uow: UnitOfWork, notice: Notice, today: date) -> None:
     """One row per guardian, by one statement; each phone is told once, whoever shares it."""
-    today = uow.now.date()
     found = recipients_query(children_of(notice, today), today)
     stopped: ColumnElement[bool] = found.c.stopped
     if notice.urgent_reason:
@@ -364,11 +523,15 @@ def acknowledge(uow: UnitOfWork, *, notice_id: int, confirm: bool) -> None:
     uow.record(NoticeAcknowledged(notice_id, row.guardian_id))
 
 
+def answer_of(notice: Notice) -> ColumnElement[datetime | None]:
+    """When a recipient did what the notice asks for, or was told by phone instead."""
+    own = NoticeRecipient.confirmed_at if notice.level == "confirm" else NoticeRecipient.read_at
+    return func.coalesce(own, NoticeRecipient.reached_at)
+
+
 def is_silent(notice: Notice) -> ColumnElement[bool]:
     """The condition under which a recipient was told and nobody of the household has answered."""
-    answered = (
-        NoticeRecipient.confirmed_at if notice.level == "confirm" else NoticeRecipient.read_at
-    )
+    answered = answer_of(notice)
     quiet = (
         select(NoticeRecipient.household_key)
         .where(NoticeRecipient.notice_id == notice.id)
@@ -399,6 +562,14 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
         raise Conflict(
             Text("这条通知已停止发送。", "This notice was stopped."), code="notice_stopped"
         )
+    if notice.state != "sent":
+        raise Conflict(
+            Text(
+                "这条通知还没有发出，发出后才能提醒。",
+                "This notice has not left yet; remind after it has.",
+            ),
+            code="not_sent",
+        )
     rounds = uow.session.scalars(
         select(NoticeRound).where(NoticeRound.notice_id == notice_id).order_by(NoticeRound.number)
     ).all()
@@ -412,14 +583,7 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
         )
     last = rounds[-1]
     rules.refuse_impatience(last.started_at if last.number else None, uow.now)
-    reminded = len(
-        uow.session.scalars(
-            update(NoticeRecipient)
-            .where(is_silent(notice))
-            .values(nudges=last.number + 1)
-            .returning(NoticeRecipient.id)
-        ).all()
-    )
+    reminded = _mark_silent(uow, notice, last.number + 1)
     if not reminded:
         raise Conflict(
             Text("所有家庭都已回复，无需提醒。", "Every family has answered; nobody to remind."),
@@ -429,14 +593,76 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
     return reminded
 
 
-def stop_notice(uow: UnitOfWork, *, notice_id: int) -> None:
+def _mark_silent(uow: UnitOfWork, notice: Notice, number: int) -> int:
+    return len(
+        uow.session.scalars(
+            update(NoticeRecipient)
+            .where(is_silent(notice))
+            .values(nudges=number)
+            .returning(NoticeRecipient.id)
+        ).all()
+    )
+
+
+# -- what follows by itself when a notice is not confirmed -----------------------------------------
+
+
+def due_ladders(session: Session, now: datetime) -> list[int]:
+    """Notices whose next step after silence is due, the longest due first."""
+    return list(
+        session.scalars(
+            select(Notice.id).where(Notice.ladder_at <= now).order_by(Notice.ladder_at, Notice.id)
+        )
+    )
+
+
+def climb(uow: UnitOfWork, *, notice_id: int, going: bool, waits: datetime | None) -> None:
+    """Take the next step with a notice that has waited long enough: remind the silent once, then put
+    them on the call list.
+
+    `going` says that texts of it have not left yet, `waits` until when quiet hours hold them: nobody
+    has been silent about what has not come.
+    """
+    uow.authorize(Action.SYSTEM_RUN)
+    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    if notice is None or notice.ladder_at is None or notice.ladder_at > uow.now:
+        return
+    wait = timedelta(hours=notice.ladder_hours or 0)
+    if notice.state != "sent":
+        notice.ladder_at = None
+    elif going:
+        notice.ladder_at = max(waits or uow.now, uow.now) + wait
+    else:
+        _climb(uow, notice, wait)
+
+
+def _climb(uow: UnitOfWork, notice: Notice, wait: timedelta) -> None:
+    last = uow.session.scalars(
+        select(NoticeRound)
+        .where(NoticeRound.notice_id == notice.id)
+        .order_by(NoticeRound.number.desc())
+        .limit(1)
+    ).one()
+    if last.number == 0:
+        # all have confirmed: nothing follows
+        notice.ladder_at = uow.now + wait if _mark_silent(uow, notice, 1) else None
+        if notice.ladder_at:
+            _begin_round(uow, notice, 1)
+    elif last.started_at + wait > uow.now:
+        # somebody reminded by hand meanwhile
+        notice.ladder_at = last.started_at + wait
+    else:
+        notice.ladder_at, notice.calls_since = None, uow.now
+
+
+def stop_notice(uow: UnitOfWork, *, notice_id: int) -> Notice:
     """Let nothing more leave; what has left cannot be called back."""
-    notice = uow.session.get(Notice, notice_id, with_for_update=True)
+    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
     if notice is None:
         raise NotFound()
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
-    if notice.state == "cancelled":
-        return
-    notice.state = "cancelled"
-    uow.record(NoticeStopped(notice_id))
+    if notice.state != "cancelled":
+        notice.state, notice.ladder_at = "cancelled", None
+        uow.record(NoticeStopped(notice_id))
+    return notice

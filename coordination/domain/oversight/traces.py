@@ -92,6 +92,9 @@ class Journey:
     message: MessageLine
     person: FoundPerson
     steps: tuple[outbox.TraceLine, ...]
+    # the message that says this one too, and those that this one says
+    into: int | None = None
+    of: tuple[int, ...] = ()
 
 
 def people_called(session: Session, actor: Actor, name: str) -> list[FoundPerson]:
@@ -172,6 +175,8 @@ def journey_of(session: Session, actor: Actor, message_id: int) -> Journey:
         _line(message),
         _one(session, message.recipient_id),
         tuple(outbox.trace(session, message_id)),
+        outbox.merged_into(session, message_id),
+        tuple(outbox.merged_from(session, message_id)),
     )
 
 

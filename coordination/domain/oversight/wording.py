@@ -53,7 +53,12 @@ def table_word(name: str) -> Text:
 
 
 # what a message is about, where that is not the name of a table
-_SUBJECTS = {"session": "practice_session", "consent": "consent_request", "shift": "shift_need"}
+_SUBJECTS = {
+    "session": "practice_session",
+    "consent": "consent_request",
+    "shift": "shift_need",
+    "together": "notice",
+}
 _NO_TABLES = {"notice_test": Text("通知试发", "test of a notice")}
 
 
@@ -65,6 +70,8 @@ def subject_word(subject_type: str) -> Text:
 # what the clock does, under the names of its ticks
 _TICKS = {
     "heartbeat": Text("时钟心跳", "Heartbeat of the clock"),
+    "send scheduled notices": Text("发出定时通知", "Send scheduled notices"),
+    "follow silence": Text("催确认、列电话名单", "Follow up what is not confirmed"),
     "write notices": Text("写出大范围通知", "Write notices to many"),
     "dispatch due messages": Text("派发到期消息", "Dispatch due messages"),
     "send due reminders": Text("生成到期提醒", "Write due reminders"),

@@ -89,6 +89,20 @@ def phones_in_need_of(session: Session, person_ids: Collection[int]) -> dict[int
     return _values(session, person_ids, "phone", opted_out=True)
 
 
+def phone_to_call(session: Session, person_id: int) -> tuple[int, str] | None:
+    """(id of the row, number) to phone a person at: the newest in use, else the newest of all; a
+    number that takes no texts may still ring."""
+    points = session.scalars(
+        select(ContactPoint)
+        .where(ContactPoint.person_id == person_id, ContactPoint.kind == "phone")
+        .order_by(ContactPoint.suppressed_at.is_(None).desc(), ContactPoint.id.desc())
+        .limit(1)
+    ).all()
+    if not points:
+        return None
+    return points[0].id, crypto.decrypt(points[0].value_enc, _CONTEXT["phone"])
+
+
 def emails_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:
     """Usable e-mail address per person."""
     return _values(session, person_ids, "email")

@@ -5,10 +5,10 @@ Only hashes are kept; a wrong, revoked or foreign code all look the same.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.models import AccessCode
@@ -66,6 +66,32 @@ def issue_many(
                 for person, code in codes.items()
             ],
         )
+    return codes
+
+
+def issue_each(
+    connection: Connection,
+    wanted: Sequence[tuple[int, int]],
+    subject_type: str,
+    *,
+    expires_at: datetime,
+) -> list[str]:
+    """A new code for each (person, subject), in the same order: for what is written while it is sent,
+    where there is no use case."""
+    codes = [crypto.new_code() for _ in wanted]
+    connection.execute(
+        insert(AccessCode),
+        [
+            {
+                "code_hash": crypto.token_hash(code),
+                "person_id": person,
+                "subject_type": subject_type,
+                "subject_id": subject,
+                "expires_at": expires_at,
+            }
+            for code, (person, subject) in zip(codes, wanted, strict=True)
+        ],
+    )
     return codes
 
 

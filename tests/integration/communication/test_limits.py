@@ -38,10 +38,11 @@ def _set(stage: Stage, per_day: int, role: str = "district_admin") -> None:
 
 
 def _send(stage: Stage, count: int) -> list[int]:
-    notices = [
-        stage.send(key=f"limit-{n}", title=Text(f"通知{n}", f"No {n}")) for n in range(count)
-    ]
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
+    notices = []
+    for n in range(count):
+        notices.append(stage.send(key=f"limit-{n}", title=Text(f"通知{n}", f"No {n}")))
+        # one after the other: what is due at one time would be one text
+        drain(stage.engine, replace(Settings(), database_url=stage.url))
     return notices
 
 
