@@ -217,7 +217,9 @@ class Site:
         """Processes that start from now on have Aliyun behind Twilio."""
         engine = create_engine(self.server.url())
         with Session(engine) as session, session.begin():
-            session.add(Organisation(kind="district", name_zh="光明区", name_en="Guangming"))
+            session.add(
+                Organisation(kind="district", code="GM", name_zh="光明区", name_en="Guangming")
+            )
             session.flush()
             approve(session, {("notice", "zh"): "SMS_1"}, f"http://127.0.0.1:{self.web_port}")
         engine.dispose()
@@ -276,7 +278,8 @@ class Site:
         with self.connect() as connection:
             connection.execute(
                 "truncate outbox_message, delivery_attempt, delivery_circuit, suppression,"
-                " contact_point, person, procrastinate_jobs restart identity cascade"
+                " contact_point, person, organisation, wording_approval, procrastinate_jobs"
+                " restart identity cascade"
             )
         self.wait_for(self.provider_port)
 

@@ -93,6 +93,9 @@ WHO = (
     ("volunteering.", "parent"),
 )
 TABLES = {
+    "key": "select 'none'",
+    "language": "select 'zh'",
+    "message": "select 'notice'",
     "notice_id": "select max(id) from notice",
     "resource_id": "select min(id) from resource",
     "booking_id": "select min(id) from booking",
@@ -145,6 +148,8 @@ HONEST = {
     "code": "",
     "login": "lijing",
     "password": "wrong",
+    "state": "submitted",
+    "template_id": "SMS_1",
 }
 # for routes without a page of their own
 BODIES: dict[str, dict[str, str]] = {
