@@ -30,7 +30,14 @@ from coordination.domain.communication import budgets
 from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
-from coordination.reactions import carriers, notices, on_people, reminders, together
+from coordination.reactions import (
+    by_mail,
+    carriers,
+    notices,
+    on_people,
+    reminders,
+    together,
+)
 from coordination.reactions.carriers import Carriers, carriers_of
 from coordination.reactions.deliveries import Resolver
 from coordination.reactions.work import begin
@@ -64,6 +71,7 @@ def configure(settings: Settings) -> None:
     reminders.use_zone(settings.zone)
     batches.use_zone(settings.zone)
     budgets.use_zone(settings.zone)
+    by_mail.use_server(bool(settings.smtp_url))
 
 
 def _engine(settings: Settings, *, pool_size: int = 5) -> Engine:
@@ -250,6 +258,12 @@ def mark_stopped_numbers(beat: Beat) -> None:
         on_people.carry_over(uow)
 
 
+def mail_missing_receipts(beat: Beat) -> None:
+    """Send by mail what nobody knows to have arrived as a text."""
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        by_mail.write_due(uow)
+
+
 def tidy_calendars(beat: Beat) -> None:
     """Drop old tombstones, close addresses that nobody reads any more, write the year's holidays."""
     from coordination.domain.agenda import schoolyear
@@ -290,6 +304,7 @@ TICKS = (
     Tick("send due reminders", 10, send_reminders),
     Tick("expire holds", 60, expire_holds),
     Tick("mark stopped numbers", 60, mark_stopped_numbers),
+    Tick("mail missing receipts", 60, mail_missing_receipts),
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("forget expired sign-ins", 3600, forget_expired),
     Tick("tidy calendars", 3600, tidy_calendars),

@@ -24,7 +24,7 @@ from coordination.domain.people.recipients import is_told
 from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock, crypto
 from coordination.ground.text import LANGUAGES
-from coordination.reactions import together
+from coordination.reactions import by_mail, together
 from coordination.reactions.quiet_hours import AT_ONCE, waits_until
 from notifications import merged
 from notifications.values import ROUTINE, Address, DayLimit, Outgoing, Pending, Skip
@@ -49,6 +49,7 @@ class Resolver:
         """Address or Skip per message id; phones are decrypted here and nowhere kept."""
         session = Session(bind=conn, join_transaction_mode="create_savepoint")
         today = clock.today(self._zone)
+        messages, arrived = by_mail.as_their_texts(session, messages)
         people = {m.recipient_id for m in messages}
         active = set(
             session.scalars(
@@ -88,6 +89,8 @@ class Resolver:
                 message.subject_type == "notice" and message.subject_id in stopped
             ) or message.id in withdrawn:
                 answers[message.id] = Skip("withdrawn")
+            elif message.id in arrived:
+                answers[message.id] = Skip("text_arrived")
             elif message.id in cut_off:
                 answers[message.id] = Skip("no_longer_concerned")
             elif address is None:

@@ -45,6 +45,7 @@ _REASONS: dict[str, Text] = {
     "sender_left": Text(
         "发送人到时已不再负责这些班级", "its sender no longer had these classes when the time came"
     ),
+    "text_arrived": Text("短信已经送达，不再发邮件", "the text has arrived after all"),
     "withdrawn": Text("已撤回", "withdrawn by the sender"),
     "expired": Text("超过有效时间", "no longer useful when its turn came"),
     "too_late": Text("超过有效时间", "no longer useful when its turn came"),

@@ -23,6 +23,8 @@ from coordination.ground.text import Text, mask_name
 from notifications import outbox
 from notifications.models import OutboxMessage
 
+# what a mail is about that goes because a text is not known to have arrived
+MAILED = "text"
 FOUND = 30
 SHOWN = 100
 
@@ -95,6 +97,8 @@ class Journey:
     # the message that says this one too, and those that this one says
     into: int | None = None
     of: tuple[int, ...] = ()
+    # the mail that went as well, as nobody knew that the text had arrived
+    mail: MessageLine | None = None
 
 
 def people_called(session: Session, actor: Actor, name: str) -> list[FoundPerson]:
@@ -171,12 +175,18 @@ def journey_of(session: Session, actor: Actor, message_id: int) -> Journey:
     message = session.get(OutboxMessage, message_id)
     if message is None:
         raise NotFound()
+    mail = session.scalar(
+        select(OutboxMessage).where(
+            OutboxMessage.subject_type == MAILED, OutboxMessage.subject_id == message_id
+        )
+    )
     return Journey(
         _line(message),
         _one(session, message.recipient_id),
         tuple(outbox.trace(session, message_id)),
         outbox.merged_into(session, message_id),
         tuple(outbox.merged_from(session, message_id)),
+        None if mail is None else _line(mail),
     )
 
 
