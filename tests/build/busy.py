@@ -89,6 +89,19 @@ def busy(url: str) -> Town:
     with Session(engine) as session:
         for code in texts:
             town.codes.setdefault(links.open_code(session, code).subject_type, []).append(code)
+    # two that are due at one time: one text for each family, and a code for both
+    for number in (1, 2):
+        with story.acting(teacher) as uow:
+            communication.send_notice(
+                uow,
+                draft_key=f"busy-{number}",
+                class_ids=[class_id],
+                title=Text(f"通知{number}", f"Notice {number}"),
+                body=Text("请带水壶。", "Please bring a bottle."),
+                level="confirm",
+            )
+    several = [CODE.findall(t.body)[-1] for t in story.deliver() if CODE.search(t.body)]
+    town.codes["together"] = several
     batches.use_zone(ZONE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "roster.csv"

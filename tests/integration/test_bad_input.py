@@ -70,7 +70,11 @@ WHO = (
     ("bookings.move", "lijing"),
     ("bookings.", "clayhouse"),
     ("communication.compose", "lijing"),
+    ("communication.change", "lijing"),
+    ("communication.not_reached", "lijing"),
     ("communication.nudge", "lijing"),
+    ("communication.reached", "lijing"),
+    ("communication.show_number", "lijing"),
     ("communication.stop", "lijing"),
     ("communication.confirm_mine", "parent"),
     ("consents.show", "parent"),
@@ -97,6 +101,8 @@ TABLES = {
     "language": "select 'zh'",
     "message": "select 'notice'",
     "notice_id": "select max(id) from notice",
+    "recipient_id": "select min(id) from notice_recipient"
+    " where notice_id = (select max(id) from notice)",
     "resource_id": "select min(id) from resource",
     "booking_id": "select min(id) from booking",
     "activity_id": "select min(id) from activity",
@@ -301,6 +307,7 @@ def path_of(app: Flask, rule: Rule, town: Town) -> str:
                 values[name] = connection.scalar(text(TABLES[name])) or 1
         elif name == "code":
             kind = "notice" if rule.endpoint.startswith("communication") else "consent"
+            kind = "together" if rule.endpoint.endswith("_together") else kind
             values[name] = town.codes[kind][0]
         elif name == "attempt":
             values[name] = UUID(int=1)
