@@ -100,8 +100,11 @@ def busy(url: str) -> Town:
                 body=Text("请带水壶。", "Please bring a bottle."),
                 level="confirm",
             )
-    several = [CODE.findall(t.body)[-1] for t in story.deliver() if CODE.search(t.body)]
-    town.codes["together"] = several
+    texts = [CODE.findall(t.body)[-1] for t in story.deliver() if CODE.search(t.body)]
+    with Session(engine) as session:
+        town.codes["together"] = [
+            code for code in texts if links.open_code(session, code).subject_type == "together"
+        ]
     batches.use_zone(ZONE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "roster.csv"

@@ -123,6 +123,10 @@ def paths_of(app: Flask, rule: Rule, town: Town) -> list[str]:
             choices.append(
                 [*(c for codes in town.codes.values() for c in codes[:2]), "00000-00000"]
             )
+        elif name == "message":
+            choices.append(["notice", "none"])
+        elif name == "language":
+            choices.append(["zh", "xx"])
         elif name == "token":
             choices.append([*town.feeds, "x" * 43])
         elif name == "filename":
