@@ -59,6 +59,8 @@ PAGES = (
     ("compose", "lijing", "/notices/new"),
     ("notice", "lijing", "/notices/1"),
     ("notice-progress", "lijing", "/notices/1/progress"),
+    ("notice-calls", "lijing", "/notices/1/calls"),
+    ("notice-scheduled", "lijing", "/notices/2"),
     ("compose-district", "admin", "/notices/new"),
     ("quiet-hours", "admin", "/admin/quiet"),
     ("text-limits", "admin", "/admin/limits"),
@@ -194,6 +196,21 @@ def furnish(story: Story) -> dict[str, str]:
         run_tick(tick, story.engine, jobs)
     consents = [t for t in story.deliver() if CODE.search(t.body)]
     set_budgets(story)
+    with story.acting(teacher) as uow:
+        communication.send_notice(
+            uow,
+            draft_key="screens later",
+            class_ids=[class_id],
+            title=Text("周三手工课请带旧报纸", "Wednesday's craft lesson: bring old newspapers"),
+            body=Text(
+                "各位家长：\n周三手工课做纸艺，请让孩子带三五张旧报纸。谢谢！",
+                "Dear families,\nwe will fold paper on Wednesday. Please send three or four old "
+                "newspapers along. Thank you!",
+            ),
+            level="confirm",
+            send_at=datetime.combine(day - timedelta(days=2), time(17, 30), tzinfo=ZONE),
+            ladder_hours=24,
+        )
     return {
         "notice": CODE.findall(notices[0].body)[0],
         "consent": CODE.findall(consents[0].body)[0],
