@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 from coordination.app import create_app
+from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
 from coordination.domain.communication import budgets
@@ -51,7 +52,9 @@ WIDTHS = {"phone": 375, "desktop": 1280}
 HEIGHTS = {"phone": 812, "desktop": 900}
 LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
 
-# name, who (login, "parent", "code:<kind>", "" for anybody), path; SOON: a day with a booking
+# name, who (login, "parent", "code:<kind>", "" for anybody), path; SOON: a day with a booking, ENTRY:
+# its entry, LATER: a notice that waits; press: open the page and press its first button in that section,
+# then open every step
 PAGES = (
     ("front", "", "/"),
     ("today", "clayhouse", "/"),
@@ -60,7 +63,7 @@ PAGES = (
     ("notice", "lijing", "/notices/1"),
     ("notice-progress", "lijing", "/notices/1/progress"),
     ("notice-calls", "lijing", "/notices/1/calls"),
-    ("notice-scheduled", "lijing", "/notices/2"),
+    ("notice-scheduled", "lijing", "/notices/LATER"),
     ("compose-district", "admin", "/notices/new"),
     ("quiet-hours", "admin", "/admin/quiet"),
     ("text-limits", "admin", "/admin/limits"),
@@ -75,7 +78,10 @@ PAGES = (
     ("running", "admin", "/admin/running"),
     ("family", "parent", "/family"),
     ("family-calendar", "parent", "/calendars/family?day=SOON"),
+    ("family-calendar-week", "parent", "/calendars/family?view=week&day=SOON"),
+    ("family-calendar-list", "parent", "/calendars/family?view=list&day=SOON"),
     ("subscribe", "parent", "/calendars"),
+    ("subscribe-steps", "parent", "press:/calendars#offer"),
     ("guardian-notice", "code:notice", ""),
     ("guardian-consent", "code:consent", ""),
     ("venues", "lijing", "/venues/?people=38"),
@@ -88,6 +94,11 @@ PAGES = (
     ("calendar-month", "lijing", "/calendars/mine?day=SOON"),
     ("calendar-week", "lijing", "/calendars/mine?view=week&day=SOON"),
     ("calendar-list", "lijing", "/calendars/mine?view=list&day=SOON"),
+    ("calendar-class", "lijing", "/calendars/class/2?day=SOON"),
+    ("calendar-school", "liufang", "/calendars/school/2?day=SOON"),
+    ("calendar-venue", "clayhouse", "/calendars/venue/1?day=SOON"),
+    ("calendar-venue-taken", "liufang", "/calendars/venue/1?view=week&day=SOON"),
+    ("calendar-entry", "lijing", "/calendars/entries/ENTRY"),
     ("calendar-district", "lijing", "/calendars/district?day=2026-10-01"),
     ("roster", "admin", "/people/"),
     ("school", "liufang", "/people/"),
@@ -120,6 +131,7 @@ def main() -> int:
             configure(replace(settings, public_url="https://gm.example.cn"))
             story = Story(create_engine(settings.database_url), settings, Console(quiet=True))
             codes = furnish(story)
+            set_budgets(story)
             threading.Thread(target=web.serve_forever, daemon=True).start()
             stop = threading.Event()
             ticking = threading.Thread(target=tick_until, args=(stop, settings))
@@ -195,9 +207,8 @@ def furnish(story: Story) -> dict[str, str]:
     for tick in TICKS:
         run_tick(tick, story.engine, jobs)
     consents = [t for t in story.deliver() if CODE.search(t.body)]
-    set_budgets(story)
     with story.acting(teacher) as uow:
-        communication.send_notice(
+        later = communication.send_notice(
             uow,
             draft_key="screens later",
             class_ids=[class_id],
@@ -210,11 +221,13 @@ def furnish(story: Story) -> dict[str, str]:
             level="confirm",
             send_at=datetime.combine(day - timedelta(days=2), time(17, 30), tzinfo=ZONE),
             ladder_hours=24,
-        )
+        ).id
     return {
         "notice": CODE.findall(notices[0].body)[0],
         "consent": CODE.findall(consents[0].body)[0],
         "day": day.isoformat(),
+        "later": str(later),
+        "entry": str(entry_on(story, starts)),
     }
 
 
@@ -229,6 +242,14 @@ def set_budgets(story: Story) -> None:
         little = math.ceil(max(a.used for a in found) * 10 / 9)
         for account, yuan in zip(schools, (little, 500, 0), strict=False):
             budgets.set_budget(uow, office_id=district, org_id=account.org_id, yuan=yuan)
+
+
+def entry_on(story: Story, starts: datetime) -> int:
+    """The calendar entry that begins then."""
+    with Session(story.engine) as session:
+        return session.scalars(
+            select(CalendarEntry.id).where(CalendarEntry.starts_at == starts)
+        ).one()
 
 
 def hand_in_roster(story: Story) -> None:
@@ -275,13 +296,24 @@ def shoot(
                 page = pages[who]
                 if who.startswith("code:"):
                     path = "/a/" + re.sub("-", "", codes[who.removeprefix("code:")])
-                path = path.replace("SOON", codes["day"])
+                path = path.replace("SOON", codes["day"]).replace("ENTRY", codes["entry"])
+                path = path.replace("LATER", codes["later"])
+                press, path = path.startswith("press:"), path.removeprefix("press:")
+                path, _, section = path.partition("#")
                 joint = "&" if "?" in path else "?"
                 answer = page.goto(f"{path}{joint}lang={language}")
                 if answer is None or answer.status != 200:
                     missing.append(f"{name}: {answer.status if answer else 'no answer'}")
                     continue
-                page.screenshot(path=OUT / f"{name}-{width}-{language}.png")
+                if press:
+                    page.locator(f"[aria-labelledby={section}] button").first.click()
+                    page.wait_for_load_state()
+                    # one at a time on the page; on the picture all of them
+                    page.evaluate(
+                        "document.querySelectorAll('details').forEach("
+                        "d => { d.removeAttribute('name'); d.open = true; })"
+                    )
+                page.screenshot(path=OUT / f"{name}-{width}-{language}.png", full_page=press)
             for page in pages.values():
                 page.context.close()
     for line in sorted(set(missing)):

@@ -16,14 +16,15 @@ from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
 from coordination.domain.communication import services as communication
+from coordination.domain.people import links
 from coordination.domain.people.contacts import BAD_NUMBER
 from coordination.domain.people.models import ContactPoint, Guardianship, Person
 from coordination.domain.people.roster import batches
 from coordination.ground import clock
 from coordination.ground.text import Text, mask_name
 from coordination.reactions.work import begin
-from coordination.tour import ROSTER, Story
-from scripts.screens import furnish
+from coordination.tour import CODE, ROSTER, Story
+from scripts.screens import furnish, set_budgets
 from tests.browser.conftest import District, Site
 from tests.browser.walking import HAN, NOT_PAGES, Walk, chinese_left, poor
 
@@ -32,6 +33,11 @@ Visitor = Callable[..., Page]
 STAFF = ("admin", "coordinator", "lijing", "liufang", "clayhouse", "greenvalley")
 PARENTS = ("王小雨", "阿依古丽·买买提")
 # whose page is looked at closely first: the one on whose pages there is most to see
+OPENED = {
+    "consent": "/consents/open/",
+    "notice": "/notices/open/",
+    "together": "/notices/together/",
+}
 EVERYBODY = ("nobody", *PARENTS, *STAFF)
 
 
@@ -52,6 +58,21 @@ def codes(site: Site, engine: Engine, tmp_path_factory: pytest.TempPathFactory) 
             .where(ContactPoint.person_id.in_(mother.where(Person.name == "高梓萱")))
             .values(suppressed_at=clock.now(), suppressed_reason=BAD_NUMBER)
         )
+    # two that leave at one time: one text for each family, whose code opens both
+    for title in ("周五大扫除", "借阅卡到期"):
+        with story.acting(story.staff("lijing")) as uow:
+            communication.send_notice(
+                uow,
+                draft_key=title,
+                class_ids=uow.actor.class_ids,
+                title=Text(title, title),
+                body=Text(title, title),
+                level="confirm",
+            )
+    texts = [CODE.findall(t.body)[-1] for t in story.deliver() if CODE.search(t.body)]
+    with Session(engine) as session:
+        of_several = [c for c in texts if links.open_code(session, c).subject_type == "together"]
+    found["together"] = of_several[0]
     with story.acting(story.staff("lijing")) as uow:
         # still going out: it can be watched, and stopped
         going = communication.send_notice(
@@ -63,6 +84,7 @@ def codes(site: Site, engine: Engine, tmp_path_factory: pytest.TempPathFactory) 
             level="info",
         )
         found["going"] = str(going.id)
+    set_budgets(story)
     return found
 
 
@@ -96,7 +118,8 @@ def test_every_page_of_somebody_is_fit_to_be_read(
     ]
     if who == "nobody":
         page = visitor("phone")
-        starts = [f"/notices/open/{codes['notice']}", f"/consents/open/{codes['consent']}", *starts]
+        for kind, path in OPENED.items():
+            starts.insert(0, path + codes[kind])
         page.goto("/sign-in/phone")
         page.fill("#phone", "13912345678")
         page.locator("main button[type=submit]").last.click()
@@ -106,7 +129,8 @@ def test_every_page_of_somebody_is_fit_to_be_read(
         page.locator("form[action='/calendars'] button").first.click()
         # the first person of a list may have nothing to show on the next page
         going = f"/notices/{codes['going']}/stop"
-        starts = [page.url.removeprefix(site.url), "/admin/messages/1", going, *starts]
+        later = f"/notices/{codes['later']}/change"
+        starts = [page.url.removeprefix(site.url), "/admin/messages/1", going, later, *starts]
     walk = Walk(page, site.app, what_is_written(engine), known, pictures=_pictures(who))
     walk.through(starts)
     assert walk.seen
