@@ -145,7 +145,7 @@ def thunderbird(feed: Feed) -> str:
 
 # where the buttons of the invitation stand in its window
 CLICKS: dict[str, tuple[tuple[int, int], ...]] = {
-    "before": ((463, 554),),
+    "before": ((463, 577),),
     "moved": ((559, 552),),
     "cancelled": ((623, 259),),
 }
