@@ -11,7 +11,7 @@ import gc
 import logging
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,6 +30,7 @@ from coordination.domain.communication import budgets
 from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
+from coordination.ground.uow import UnitOfWork
 from coordination.reactions import (
     by_mail,
     carriers,
@@ -173,22 +174,33 @@ def send_reminders(beat: Beat) -> None:
             return
 
 
+def _each_by_itself(
+    engine: Engine, numbers: Iterable[int], do: Callable[[UnitOfWork, int], None]
+) -> None:
+    """A transaction for each; one that fails does not keep the others, and the tick fails in the end."""
+    failed: Exception | None = None
+    for number in numbers:
+        try:
+            with Session(engine) as session, begin(session, SYSTEM) as uow:
+                do(uow, number)
+        except Exception as error:
+            log.exception("%s could not be done", number)
+            failed = error
+    if failed is not None:
+        raise failed
+
+
 def send_scheduled_notices(beat: Beat) -> None:
-    """Send the notices whose time has come; one that cannot be sent does not keep the others."""
+    """Send the notices whose time has come."""
     from coordination.domain.communication.services import due_notices, send_scheduled
 
     with Session(beat.engine) as session:
         due = due_notices(session, clock.now())
-    failed: Exception | None = None
-    for number in due:
-        try:
-            with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
-                send_scheduled(uow, notice_id=number, today=clock.today(reminders.zone()))
-        except Exception as error:
-            log.exception("notice %s could not be sent at its time", number)
-            failed = error
-    if failed is not None:
-        raise failed
+
+    def send(uow: UnitOfWork, number: int) -> None:
+        send_scheduled(uow, notice_id=number, today=clock.today(reminders.zone()))
+
+    _each_by_itself(beat.engine, due, send)
 
 
 def follow_silence(beat: Beat) -> None:
@@ -201,10 +213,12 @@ def follow_silence(beat: Beat) -> None:
     with Session(beat.engine) as session:
         due = due_ladders(session, clock.now())
         waits = waits_until(session, clock.now(), reminders.zone()) if due else None
-    for number in due:
-        with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
-            going = is_going_out(session, session.get_one(Notice, number))
-            climb(uow, notice_id=number, going=going, waits=waits)
+
+    def follow(uow: UnitOfWork, number: int) -> None:
+        going = is_going_out(uow.session, uow.session.get_one(Notice, number))
+        climb(uow, notice_id=number, going=going, waits=waits)
+
+    _each_by_itself(beat.engine, due, follow)
 
 
 def write_notices(beat: Beat) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -18,6 +19,7 @@ from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
 from coordination.ground.errors import Conflict, Invalid, NotFound
+from coordination.ground.uow import UnitOfWork
 from coordination.settings import Settings
 from coordination.worker import Beat, drain, follow_silence, write_notices
 from tests.integration.communication.conftest import BODY, TITLE, Stage
@@ -242,13 +244,15 @@ def test_the_family_sees_that_it_was_told_and_is_asked_no_more(stage: Stage, vis
 # -- what follows by itself ---------------------------------------------------------------------
 
 
-def _laddered(stage: Stage, hours: int = 4, level: str = "confirm") -> int:
+def _laddered(
+    stage: Stage, hours: int = 4, level: str = "confirm", draft_key: str = "ladder"
+) -> int:
     return stage.act(
         "teacher",
         lambda uow: (
             services.send_notice(
                 uow,
-                draft_key="ladder",
+                draft_key=draft_key,
                 class_ids=[stage.world.things["class_a"]],
                 title=TITLE,
                 body=BODY,
@@ -262,6 +266,33 @@ def _laddered(stage: Stage, hours: int = 4, level: str = "confirm") -> int:
 def _later(stage: Stage, hours: float) -> None:
     clock.travel_to(NOON + timedelta(hours=hours))
     follow_silence(Beat(stage.engine, None, clock.now()))  # type: ignore[arg-type]
+
+
+def test_a_step_that_fails_does_not_keep_the_steps_of_other_notices(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock.travel_to(NOON)
+    first, second = _laddered(stage), _laddered(stage, draft_key="another")
+    drain(stage.engine, replace(Settings(), database_url=stage.url))
+    climb = services.climb
+
+    def failing(uow: UnitOfWork, *, notice_id: int, **rest: Any) -> None:
+        climb(uow, notice_id=notice_id, **rest)
+        if notice_id == first:
+            raise RuntimeError("this one alone")
+
+    monkeypatch.setattr(services, "climb", failing)
+    with pytest.raises(RuntimeError, match="this one alone"):
+        _later(stage, 5)
+    with Session(stage.engine) as session:
+        due = services.due_ladders(session, clock.now())
+        waits = session.get_one(Notice, second).ladder_at
+    assert due == [first]
+    assert waits is not None and waits > clock.now()
+    monkeypatch.undo()
+    _later(stage, 6)
+    with Session(stage.engine) as session:
+        assert services.due_ladders(session, clock.now()) == []
 
 
 def _deliver(stage: Stage) -> None:
