@@ -541,17 +541,20 @@ def nudge(notice_id: int) -> ResponseReturnValue:
 # -- the guardian's page --------------------------------------------------------------------------
 
 
+def _holder(held: Session, code: str, opened: str) -> tuple[Actor, int]:
+    """Who holds the code and what of the kind `opened` it opens; the code itself is the identity."""
+    row = links.open_code(held, code)
+    if row.subject_type != opened:
+        raise NotFound()
+    try:
+        return actor_of(held, row.person_id, when.today()), row.subject_id
+    except LookupError:
+        raise NotFound() from None
+
+
 def _by_code(code: str) -> tuple[Actor, int]:
-    """Who holds the code and which notice it opens; the code itself is the identity."""
     with reading() as held:
-        row = links.open_code(held, code)
-        if row.subject_type != "notice":
-            raise NotFound()
-        try:
-            actor = actor_of(held, row.person_id, when.today())
-        except LookupError:
-            raise NotFound() from None
-    return actor, row.subject_id
+        return _holder(held, code, "notice")
 
 
 def _notice_page(actor: Actor, notice_id: int, action: str, back: str = "") -> ResponseReturnValue:
@@ -599,14 +602,8 @@ def confirm_by_code(code: str) -> ResponseReturnValue:
 def _by_code_of_several(code: str) -> tuple[Actor, list[InboxLine]]:
     """Who holds the code of a text that says several notices, and which of these are open to them."""
     with reading() as held:
-        row = links.open_code(held, code)
-        if row.subject_type != "together":
-            raise NotFound()
-        try:
-            actor = actor_of(held, row.person_id, when.today())
-        except LookupError:
-            raise NotFound() from None
-        lines = queries.said_together(held, actor, row.subject_id)
+        actor, text_id = _holder(held, code, "together")
+        lines = queries.said_together(held, actor, text_id)
     if not lines:
         raise NotFound()
     return actor, lines

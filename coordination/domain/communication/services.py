@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date, datetime, timedelta
+from typing import NotRequired, TypedDict, Unpack
 
 from sqlalchemy import (
     BigInteger,
@@ -51,21 +52,30 @@ from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 
+class Said(TypedDict):
+    """What a sender says, and how: the same when a notice is sent and when it is changed.
+
+    `_write` has what holds for the rest that is left out.
+    """
+
+    title: Text
+    body: Text
+    level: str
+    due_at: NotRequired[datetime | None]
+    send_at: NotRequired[datetime | None]
+    links_allowed: NotRequired[bool]
+    urgent_reason: NotRequired[str]
+    looked_at: NotRequired[Collection[str]]
+    ladder_hours: NotRequired[int | None]
+
+
 def send_notice(
     uow: UnitOfWork,
     *,
     draft_key: str,
-    title: Text,
-    body: Text,
-    level: str,
     class_ids: Collection[int] = (),
     org_id: int | None = None,
-    due_at: datetime | None = None,
-    send_at: datetime | None = None,
-    links_allowed: bool = False,
-    urgent_reason: str = "",
-    looked_at: Collection[str] = (),
-    ladder_hours: int | None = None,
+    **said: Unpack[Said],
 ) -> Notice:
     """Send a notice to the guardians of some classes of one school, or (with `org_id`) of a whole
     school or district; with `send_at` the clock sends it then. A second call with the same
@@ -79,19 +89,7 @@ def send_notice(
         return known
     notice = _addressed(uow, class_ids, org_id)
     notice.draft_key = draft_key
-    _write(
-        uow,
-        notice,
-        title=title,
-        body=body,
-        level=level,
-        due_at=due_at,
-        send_at=send_at,
-        links_allowed=links_allowed,
-        urgent_reason=urgent_reason,
-        looked_at=looked_at,
-        ladder_hours=ladder_hours,
-    )
+    _write(uow, notice, **said)
     return notice
 
 
@@ -99,17 +97,9 @@ def change_scheduled(
     uow: UnitOfWork,
     *,
     notice_id: int,
-    title: Text,
-    body: Text,
-    level: str,
     class_ids: Collection[int] = (),
     org_id: int | None = None,
-    due_at: datetime | None = None,
-    send_at: datetime | None = None,
-    links_allowed: bool = False,
-    urgent_reason: str = "",
-    looked_at: Collection[str] = (),
-    ladder_hours: int | None = None,
+    **said: Unpack[Said],
 ) -> Notice:
     """Change a notice that waits for its time; without `send_at` it leaves now. Whoever changes it
     last is its sender."""
@@ -123,19 +113,7 @@ def change_scheduled(
     whom = _addressed(uow, class_ids, org_id)
     notice.school_id, notice.reach = whom.school_id, whom.reach
     notice.class_ids, notice.class_id = whom.class_ids, whom.class_id
-    _write(
-        uow,
-        notice,
-        title=title,
-        body=body,
-        level=level,
-        due_at=due_at,
-        send_at=send_at,
-        links_allowed=links_allowed,
-        urgent_reason=urgent_reason,
-        looked_at=looked_at,
-        ladder_hours=ladder_hours,
-    )
+    _write(uow, notice, **said)
     return notice
 
 
@@ -168,12 +146,12 @@ def _write(
     title: Text,
     body: Text,
     level: str,
-    due_at: datetime | None,
-    send_at: datetime | None,
-    links_allowed: bool,
-    urgent_reason: str,
-    looked_at: Collection[str],
-    ladder_hours: int | None,
+    due_at: datetime | None = None,
+    send_at: datetime | None = None,
+    links_allowed: bool = False,
+    urgent_reason: str = "",
+    looked_at: Collection[str] = (),
+    ladder_hours: int | None = None,
 ) -> None:
     """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock."""
     for place in places_of(notice):
