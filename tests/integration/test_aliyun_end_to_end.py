@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import Engine, create_engine, select, text, update
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
 from coordination.app import create_app
 from coordination.cli import main
@@ -30,14 +28,14 @@ from coordination.reactions.carriers import aliyun_paths
 from coordination.settings import Settings
 from coordination.web import delivery
 from coordination.web.request import SESSION_KEY
-from coordination.worker import configure, drain
+from coordination.worker import drain
 from notifications import suppressions
 from notifications.models import DeliveryAttempt, InboundText, OutboxMessage, Suppression
 from tests.build import world as worlds
 from tests.build.approved import approve
+from tests.build.serving import FIELD_KEY, serving_site
 from tests.standin.aliyun import CHINA, KEY, SECRET, SIGN_NAME, Standin, Taken
 
-FIELD_KEY = "a field key for tests only"
 # the phone of the guardian in the built world
 MOTHER = "13800138001"
 APPROVED = {("notice", "zh"): "SMS_1", ("notice", "en"): "SMS_2"}
@@ -149,28 +147,23 @@ def reply(said: str, *, phone: str = MOTHER, at: str = "", **more: object) -> di
 
 @pytest.fixture
 def site(fresh_url: str) -> Iterator[Site]:
-    with Standin() as gateway:
-        server = make_server("127.0.0.1", 0, lambda *_: [], threaded=True)
-        settings = Settings(
-            database_url=fresh_url,
-            public_url=f"http://127.0.0.1:{server.server_port}",
-            field_key=FIELD_KEY,
+    with (
+        Standin() as gateway,
+        serving_site(
+            fresh_url,
             sms_channel="aliyun",
             aliyun_access_key_id=KEY,
             aliyun_access_key_secret=SECRET,
             aliyun_sign_name=SIGN_NAME,
             aliyun_endpoint=f"http://{gateway.endpoint}",
-        )
-        server.app = create_app(settings)
-        configure(settings)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ) as (settings, _),
+    ):
         engine = create_engine(fresh_url)
         with Session(engine) as session:
             world = worlds.build(session, clock.now())
             approve(session, APPROVED, settings.public_url)
             session.commit()
         yield Site(settings, engine, world, gateway)
-        server.shutdown()
         engine.dispose()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,9 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
-from coordination.app import create_app
 from coordination.authz.actions import Action
 from coordination.domain.communication import services
 from coordination.domain.people import contacts
@@ -24,9 +21,10 @@ from coordination.reactions import by_mail
 from coordination.reactions.notices import tell
 from coordination.settings import Settings
 from coordination.web.request import SESSION_KEY
-from coordination.worker import configure, drain
+from coordination.worker import drain
 from notifications.channels import twilio_sms
 from tests.build.outing import Outing, all_at_once, outing
+from tests.build.serving import serving_site
 from tests.standin.mailbox import Mailbox, serving
 from tests.standin.twilio import ACCOUNT, TOKEN, Standin
 
@@ -106,29 +104,25 @@ class Site:
 @pytest.fixture
 def site(fresh_url: str) -> Iterator[Site]:
     mailbox = Mailbox()
-    with Standin() as provider, serving(mailbox) as port, outing(fresh_url) as stage:
-        server = make_server("127.0.0.1", 0, lambda *_: [], threaded=True)
-        settings = Settings(
-            database_url=fresh_url,
-            public_url=f"http://127.0.0.1:{server.server_port}",
-            field_key="a field key for tests only",
+    with (
+        Standin() as provider,
+        serving(mailbox) as port,
+        outing(fresh_url) as stage,
+        serving_site(
+            fresh_url,
             sms_channel="twilio",
             twilio_account_sid=ACCOUNT,
             twilio_auth_token=TOKEN,
             twilio_from="+15005550006",
             twilio_api_base=provider.base,
             smtp_url=f"smtp://127.0.0.1:{port}",
-        )
-        app = create_app(settings)
-        server.app = app
-        configure(settings)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ) as (settings, app),
+    ):
         with Session(stage.engine) as session:
             contacts.set_email(session, stage.world.people["guardian"], ADDRESS)
             session.commit()
         yield Site(stage, settings, app, provider, mailbox)
         by_mail.use_server(False)
-        server.shutdown()
 
 
 def test_a_text_without_a_receipt_goes_by_mail_once_and_the_page_says_why(site: Site) -> None:

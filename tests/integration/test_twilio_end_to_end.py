@@ -5,16 +5,13 @@ The provider is a stand-in that speaks the Messages resource; nothing of ours is
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
-from werkzeug.serving import make_server
 
-from coordination.app import create_app
 from coordination.authz.actor import Actor
 from coordination.domain.communication import queries, services
 from coordination.domain.communication.models import Notice
@@ -23,8 +20,9 @@ from coordination.ground import clock
 from coordination.ground.text import Text
 from coordination.reactions.work import begin
 from coordination.settings import Settings
-from coordination.worker import configure, drain
+from coordination.worker import drain
 from tests.build import world as worlds
+from tests.build.serving import serving_site
 from tests.standin.twilio import ACCOUNT, TOKEN, Standin
 
 
@@ -61,27 +59,22 @@ class Site:
 
 @pytest.fixture
 def site(fresh_url: str) -> Iterator[Site]:
-    with Standin() as provider:
-        server = make_server("127.0.0.1", 0, lambda *_: [], threaded=True)
-        settings = Settings(
-            database_url=fresh_url,
-            public_url=f"http://127.0.0.1:{server.server_port}",
-            field_key="a field key for tests only",
+    with (
+        Standin() as provider,
+        serving_site(
+            fresh_url,
             sms_channel="twilio",
             twilio_account_sid=ACCOUNT,
             twilio_auth_token=TOKEN,
             twilio_from="+15005550006",
             twilio_api_base=provider.base,
-        )
-        server.app = create_app(settings)
-        configure(settings)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        ) as (settings, _),
+    ):
         engine = create_engine(fresh_url)
         with Session(engine) as session:
             world = worlds.build(session, clock.now())
             session.commit()
         yield Site(settings, engine, world, provider)
-        server.shutdown()
         engine.dispose()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import time
 from typing import TypeVar
 
 import pytest
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from coordination.app import create_app
 from coordination.authz.actor import Actor
-from coordination.domain.communication import services
+from coordination.domain.communication import quiet, services
 from coordination.domain.people import contacts
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import ClassMember, Guardianship, Person
@@ -97,6 +98,25 @@ class Stage:
         """Roles of those who were written to."""
         names = {person: role for role, person in self.world.people.items()}
         return {names[m.recipient_id] for m in self.messages(notice_id, key)}
+
+    def keep_nights_quiet(
+        self,
+        role: str = "district_admin",
+        *,
+        until: time = time(7, 30),
+        rest_days: bool = False,
+    ) -> None:
+        """Quiet hours from nine in the evening on."""
+        self.act(
+            role,
+            lambda uow: quiet.set_policy(
+                uow,
+                org_id=self.world.things["district"],
+                quiet_from=time(21),
+                quiet_until=until,
+                rest_days=rest_days,
+            ),
+        )
 
     def settle(self, role: str, state: str, reason: str | None = None) -> None:
         """Let the messages of one person stand as a provider would have left them."""

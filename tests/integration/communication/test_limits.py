@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask.testing import FlaskClient
 
-from coordination.domain.communication import limits, quiet
+from coordination.domain.communication import limits
 from coordination.ground import clock
 from coordination.ground.errors import Forbidden, Invalid
 from coordination.ground.text import Text
@@ -65,16 +65,7 @@ def test_eight_leave_and_the_ninth_waits(stage: Stage) -> None:
 
 
 def test_what_waits_passes_the_quiet_hours_of_the_morning_too(stage: Stage) -> None:
-    stage.act(
-        "district_admin",
-        lambda uow: quiet.set_policy(
-            uow,
-            org_id=stage.world.things["district"],
-            quiet_from=time(21),
-            quiet_until=time(8, 15),
-            rest_days=False,
-        ),
-    )
+    stage.keep_nights_quiet(until=time(8, 15))
     _set(stage, 1)
     _, second = _send(stage, 2)
     assert _of(stage, second) == ("held", "daily_cap", MORNING.replace(hour=8, minute=15))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from coordination.domain.communication import quiet, services
+from coordination.domain.communication import services
 from coordination.domain.people.models import CalendarDay
 from coordination.ground import clock
 from coordination.ground.errors import Forbidden, Invalid
@@ -35,16 +35,7 @@ def _noon() -> None:
 
 
 def _set(stage: Stage, role: str = "district_admin", *, rest_days: bool = False) -> None:
-    stage.act(
-        role,
-        lambda uow: quiet.set_policy(
-            uow,
-            org_id=stage.world.things["district"],
-            quiet_from=time(21),
-            quiet_until=time(7, 30),
-            rest_days=rest_days,
-        ),
-    )
+    stage.keep_nights_quiet(role, rest_days=rest_days)
 
 
 def _deliver(stage: Stage) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import quiet, services
+from coordination.domain.communication import services
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
 from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
@@ -133,16 +133,7 @@ def test_a_school_is_written_to_by_the_clock(stage: Stage) -> None:
 
 
 def test_quiet_hours_hold_what_left_in_them(stage: Stage) -> None:
-    stage.act(
-        "district_admin",
-        lambda uow: quiet.set_policy(
-            uow,
-            org_id=stage.world.things["district"],
-            quiet_from=time(21),
-            quiet_until=time(7, 30),
-            rest_days=False,
-        ),
-    )
+    stage.keep_nights_quiet()
     notice = _schedule(stage, NOON.replace(hour=22))
     _tick(stage, NOON.replace(hour=22))
     drain(stage.engine, replace(Settings(), database_url=stage.url))
@@ -348,16 +339,7 @@ def test_a_time_that_cannot_be_is_said_on_the_page_and_nothing_is_lost(
 def test_quiet_hours_and_rest_days_are_named_before_it_is_scheduled(
     stage: Stage, visit: Visit
 ) -> None:
-    stage.act(
-        "district_admin",
-        lambda uow: quiet.set_policy(
-            uow,
-            org_id=stage.world.things["district"],
-            quiet_from=time(21),
-            quiet_until=time(7, 30),
-            rest_days=True,
-        ),
-    )
+    stage.keep_nights_quiet(rest_days=True)
     client = visit("teacher")
     night = _form(stage, step="check", send_time="22:30")
     page = client.post("/notices/new", data=night).get_data(as_text=True)

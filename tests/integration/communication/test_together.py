@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import queries, quiet, services
+from coordination.domain.communication import queries, services
 from coordination.domain.communication.models import Notice, WordingApproval
 from coordination.ground import clock
 from coordination.ground.text import Text
@@ -38,16 +38,7 @@ TITLES = (
 @pytest.fixture(autouse=True)
 def _quiet(stage: Stage) -> None:
     clock.travel_to(NOON)
-    stage.act(
-        "district_admin",
-        lambda uow: quiet.set_policy(
-            uow,
-            org_id=stage.world.things["district"],
-            quiet_from=time(21),
-            quiet_until=time(7, 30),
-            rest_days=False,
-        ),
-    )
+    stage.keep_nights_quiet()
 
 
 def _deliver(stage: Stage) -> None:
