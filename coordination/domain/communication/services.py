@@ -93,6 +93,11 @@ def send_notice(
     return notice
 
 
+def _locked(uow: UnitOfWork, notice_id: int) -> Notice | None:
+    """The notice as it stands now; nobody else changes it, or takes a step with it, until we commit."""
+    return uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+
+
 def change_scheduled(
     uow: UnitOfWork,
     *,
@@ -104,7 +109,7 @@ def change_scheduled(
     """Change a notice that waits for its time; without `send_at` it leaves now. Whoever changes it
     last is its sender."""
     # the clock takes the same lock: the notice leaves as it was, or as it is now, never both
-    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    notice = _locked(uow, notice_id)
     if notice is None:
         raise NotFound()
     for place in places_of(notice):
@@ -259,7 +264,7 @@ def send_scheduled(uow: UnitOfWork, *, notice_id: int, today: date) -> bool:
     however their time jumps, it leaves once.
     """
     uow.authorize(Action.SYSTEM_RUN)
-    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    notice = _locked(uow, notice_id)
     if notice is None or notice.state != "scheduled":
         return False
     if notice.send_at is None or notice.send_at > uow.now:
@@ -590,7 +595,7 @@ def may_nudge(actor: Actor, notice: Notice) -> bool:
 def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
     """Remind only those who have not answered; how many."""
     # the lock comes before the look at the last reminder: two presses are one reminder
-    notice = uow.session.get(Notice, notice_id, with_for_update=True)
+    notice = _locked(uow, notice_id)
     if notice is None:
         raise NotFound()
     for place in places_of(notice):
@@ -662,7 +667,7 @@ def climb(uow: UnitOfWork, *, notice_id: int, going: bool, waits: datetime | Non
     has been silent about what has not come.
     """
     uow.authorize(Action.SYSTEM_RUN)
-    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    notice = _locked(uow, notice_id)
     if notice is None or notice.ladder_at is None or notice.ladder_at > uow.now:
         return
     wait = timedelta(hours=notice.ladder_hours or 0)
@@ -695,7 +700,7 @@ def _climb(uow: UnitOfWork, notice: Notice, wait: timedelta) -> None:
 
 def stop_notice(uow: UnitOfWork, *, notice_id: int) -> Notice:
     """Let nothing more leave; what has left cannot be called back."""
-    notice = uow.session.get(Notice, notice_id, with_for_update=True, populate_existing=True)
+    notice = _locked(uow, notice_id)
     if notice is None:
         raise NotFound()
     for place in places_of(notice):

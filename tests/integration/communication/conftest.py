@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from coordination.app import create_app
 from coordination.authz.actor import Actor
 from coordination.domain.communication import quiet, services
+from coordination.domain.communication.models import Notice
 from coordination.domain.people import contacts
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import ClassMember, Guardianship, Person
@@ -27,6 +28,7 @@ from coordination.settings import load
 from coordination.web.request import SESSION_KEY
 from notifications.models import OutboxMessage
 from tests.build import world as worlds
+from tests.build.outing import meet
 
 T = TypeVar("T")
 FIELD_KEY = "a field key for tests only"
@@ -230,3 +232,18 @@ def visit(app: Flask, stage: Stage) -> Callable[[str], FlaskClient]:
         return client
 
     return make
+
+
+def meeting_at_the_notice(monkeypatch: pytest.MonkeyPatch, *, locked: bool = True) -> None:
+    """Those of one `all_at_once` who work with one notice have all read it before any goes on.
+
+    With the lock only one can; `locked=False` takes it away, as the negative control.
+    """
+    hold = services._locked
+
+    def held(uow: UnitOfWork, notice_id: int) -> Notice | None:
+        found = hold(uow, notice_id) if locked else uow.session.get(Notice, notice_id)
+        meet()
+        return found
+
+    monkeypatch.setattr(services, "_locked", held)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordination.domain.communication import calls, queries, services
@@ -22,7 +22,13 @@ from coordination.ground.errors import Conflict, Invalid, NotFound
 from coordination.ground.uow import UnitOfWork
 from coordination.settings import Settings
 from coordination.worker import Beat, drain, follow_silence, write_notices
-from tests.integration.communication.conftest import BODY, TITLE, Stage
+from tests.build.outing import all_at_once
+from tests.integration.communication.conftest import (
+    BODY,
+    TITLE,
+    Stage,
+    meeting_at_the_notice,
+)
 
 Visit = Callable[[str], FlaskClient]
 NOON = datetime(2026, 11, 25, 4, 0, tzinfo=UTC)
@@ -387,13 +393,31 @@ def test_a_reminder_by_hand_is_the_reminder(stage: Stage) -> None:
     assert [n for n, _ in _home(stage)] == [notice]
 
 
-@pytest.mark.usefixtures("noon")
-def test_two_clocks_remind_once(stage: Stage) -> None:
+def _two_clocks(stage: Stage) -> int:
+    """Both find the step due; how many reminders come of it."""
     notice = _laddered(stage)
     _deliver(stage)
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: _later(stage, 4), range(4)))
-    assert len(stage.messages(notice, "notice_nudge")) == 3
+    clock.travel_to(NOON + timedelta(hours=4))
+    beat = Beat(stage.engine, None, clock.now())  # type: ignore[arg-type]
+    all_at_once(lambda: follow_silence(beat), lambda: follow_silence(beat))
+    return len(stage.messages(notice, "notice_nudge"))
+
+
+@pytest.mark.usefixtures("noon")
+def test_two_clocks_that_read_it_at_one_moment_remind_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting_at_the_notice(monkeypatch)
+    assert _two_clocks(stage) == 3
+
+
+@pytest.mark.usefixtures("noon")
+def test_without_the_lock_two_clocks_both_take_the_step(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting_at_the_notice(monkeypatch, locked=False)
+    with pytest.raises(IntegrityError, match="uq_notice_round"):
+        _two_clocks(stage)
 
 
 def test_a_span_that_is_not_offered_is_refused(stage: Stage, visit: Visit) -> None:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordination.domain.communication import services
@@ -22,7 +23,13 @@ from coordination.ground.errors import Conflict, Forbidden, Invalid
 from coordination.ground.text import Text
 from coordination.settings import Settings
 from coordination.worker import Beat, drain, send_scheduled_notices, write_notices
-from tests.integration.communication.conftest import BODY, TITLE, Stage
+from tests.build.outing import all_at_once
+from tests.integration.communication.conftest import (
+    BODY,
+    TITLE,
+    Stage,
+    meeting_at_the_notice,
+)
 
 Visit = Callable[[str], FlaskClient]
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -96,6 +103,31 @@ def test_it_leaves_once_however_many_clocks_tick_and_however_time_jumps(stage: S
     with Session(stage.engine) as session:
         assert session.scalar(select(func.count()).where(NoticeRound.notice_id == notice)) == 1
     assert len(stage.messages(notice)) == 3
+
+
+def _two_clocks(stage: Stage) -> int:
+    """Both find it due; how many rounds come of it."""
+    notice = _schedule(stage)
+    clock.travel_to(EVENING)
+    all_at_once(lambda: _tick(stage), lambda: _tick(stage))
+    with Session(stage.engine) as session:
+        return session.scalar(select(func.count()).where(NoticeRound.notice_id == notice)) or 0
+
+
+def test_two_clocks_that_read_it_at_one_moment_send_it_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meeting_at_the_notice(monkeypatch)
+    assert _two_clocks(stage) == 1
+
+
+def test_without_the_lock_two_clocks_both_begin(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # the key of the rounds would still keep the second text; the second clock only notices there
+    meeting_at_the_notice(monkeypatch, locked=False)
+    with pytest.raises(IntegrityError, match="uq_notice_round"):
+        _two_clocks(stage)
 
 
 def test_recipients_are_those_of_the_day_it_leaves(stage: Stage) -> None:
