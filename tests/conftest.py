@@ -11,6 +11,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -109,32 +110,37 @@ def pg_template(pg_server: str) -> Iterator[str]:
     _run(pg_server, f"drop database if exists {name} with (force)")
 
 
-@pytest.fixture(scope="session")
-def new_database(pg_server: str, pg_template: str) -> Iterator[Callable[[], str]]:
-    """Makes a copy of the template and returns its URL; all are dropped at the end."""
-    made: list[str] = []
+@contextmanager
+def _copy(server: str, template: str) -> Iterator[str]:
+    """URL of a copy of the template, gone when it is no longer used.
 
-    def make() -> str:
-        name = f"test_{os.getpid()}_{next(_number)}"
-        _run(pg_server, f"create database {name} template {pg_template}")
-        made.append(name)
-        return make_url(pg_server).set(database=name).render_as_string(False)
-
-    yield make
-    for name in made:
-        _run(pg_server, f"drop database if exists {name} with (force)")
-
-
-@pytest.fixture(scope="module")
-def pg_url(new_database: Callable[[], str]) -> str:
-    """A migrated, empty database for this module."""
-    return new_database()
+    One takes 12 MB: a whole run that kept them would fill a small disk.
+    """
+    name = f"test_{os.getpid()}_{next(_number)}"
+    _run(server, f"create database {name} template {template}")
+    yield make_url(server).set(database=name).render_as_string(False)
+    _run(server, f"drop database if exists {name} with (force)")
 
 
 @pytest.fixture
-def fresh_url(new_database: Callable[[], str]) -> str:
+def new_database(pg_server: str, pg_template: str) -> Iterator[Callable[[], str]]:
+    """Makes a migrated, empty database and returns its URL, as often as this test asks."""
+    with ExitStack() as made:
+        yield lambda: made.enter_context(_copy(pg_server, pg_template))
+
+
+@pytest.fixture(scope="module")
+def pg_url(pg_server: str, pg_template: str) -> Iterator[str]:
+    """A migrated, empty database for this module."""
+    with _copy(pg_server, pg_template) as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_url(pg_server: str, pg_template: str) -> Iterator[str]:
     """A migrated, empty database for one test that commits."""
-    return new_database()
+    with _copy(pg_server, pg_template) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
