@@ -283,10 +283,10 @@ class Reminder(NotificationsBase):
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     __table_args__ = (
         Index(
-            "uq_reminder_rule_subject_due",
-            "rule_key",
-            "subject_type",
+            "uq_reminder_subject_rule_due",
             "subject_id",
+            "subject_type",
+            "rule_key",
             "due_at",
             unique=True,
         ),
@@ -296,7 +296,6 @@ class Reminder(NotificationsBase):
             "id",
             postgresql_where=text("state = 'pending'"),
         ),
-        Index("ix_reminder_subject", "subject_type", "subject_id"),
         CheckConstraint("state in ('pending', 'done', 'cancelled', 'expired')", name="state"),
     )
 

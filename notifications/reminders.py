@@ -154,7 +154,7 @@ def rewrite(
     written = (
         # a session moved away and back finds its cancelled rows again
         fresh.on_conflict_do_update(
-            index_elements=["rule_key", "subject_type", "subject_id", "due_at"],
+            index_elements=["subject_id", "subject_type", "rule_key", "due_at"],
             set_={
                 "state": "pending",
                 "rule_spec": new.rule_spec,
@@ -201,7 +201,10 @@ def drop(
     return len(done.all())
 
 
-_ANY_DUE = text("select exists (select from reminder where state = 'pending' and due_at <= :now)")
+# ordered, because PostgreSQL takes an unordered look for one that soon finds a row, and reads the table
+_ANY_DUE = text(
+    "select true from reminder where state = 'pending' and due_at <= :now order by due_at limit 1"
+)
 
 
 def any_due(engine: Engine, now: datetime) -> bool:
