@@ -170,7 +170,7 @@ def _to_send(
     _hold_excess(connection, resolver, rows, answers, at)
     tried = [row.id for row in rows if row.tries and len(ways.order[row.channel]) > 1]
     faults = _faults(connection, tried)
-    found = []
+    found, aside = [], {}
     for row in rows:
         answer = answers[row.id]
         if isinstance(answer, Address):
@@ -178,7 +178,9 @@ def _to_send(
             able = ways.able(row.channel, attempt)
             found.append((row, attempt, _Able(able, faults.get(row.id, {}))))
         else:
-            _set_aside(connection, row.id, answer, at)
+            aside[row.id] = answer
+    if aside:
+        _set_aside(connection, aside, at)
     return found
 
 
@@ -384,21 +386,37 @@ def _wait(connection: Connection, message_id: int, until: datetime, at: datetime
     )
 
 
-def _set_aside(connection: Connection, message_id: int, answer: Skip | State, at: datetime) -> None:
-    values: dict[str, object]
-    if isinstance(answer, State):
-        values = {"state": answer, "reason_code": "too_late"}
-    elif answer.until is not None and answer.until > at:
-        values = {
-            "state": State.HELD,
-            "reason_code": answer.reason_code,
-            "next_at": answer.until,
-        }
-    else:
-        values = {"state": State.SUPPRESSED, "reason_code": answer.reason_code}
-    connection.execute(
-        update(OutboxMessage).where(OutboxMessage.id == message_id).values(updated_at=at, **values)
+# a policy that is lifted and set again at one instant holds a message once
+_ASIDE = text(
+    """
+    with aside as (
+        select * from jsonb_to_recordset(cast(:rows as jsonb))
+            as t (id bigint, state text, reason text, until timestamptz)
+    ), left_out as (
+        update outbox_message m
+        set state = t.state, reason_code = t.reason, next_at = coalesce(t.until, m.next_at),
+            updated_at = :at
+        from aside t where m.id = t.id
     )
+    insert into held_message (message_id, at, until, reason_code)
+    select t.id, :at, t.until, t.reason from aside t where t.until is not null
+    on conflict do nothing
+    """
+)
+
+
+def _set_aside(connection: Connection, answers: Mapping[int, Skip | State], at: datetime) -> None:
+    rows = [{"id": number, **_aside(answer, at)} for number, answer in answers.items()]
+    connection.execute(_ASIDE, {"rows": json.dumps(rows), "at": at})
+
+
+def _aside(answer: Skip | State, at: datetime) -> dict[str, str | None]:
+    if isinstance(answer, State):
+        return {"state": answer, "reason": "too_late", "until": None}
+    if answer.until is not None and answer.until > at:
+        until = answer.until.isoformat()
+        return {"state": State.HELD, "reason": answer.reason_code, "until": until}
+    return {"state": State.SUPPRESSED, "reason": answer.reason_code, "until": None}
 
 
 # one statement for the intents of a batch; JSON is written by C, an array's cells one by one by Python

@@ -147,6 +147,16 @@ class MergedMessage(NotificationsBase):
     at: Mapped[datetime]
 
 
+class HeldMessage(NotificationsBase):
+    """押后: that a message had to wait from `at` until `until`, and why; kept when it has left."""
+
+    __tablename__ = "held_message"
+    message_id: Mapped[int] = mapped_column(ForeignKey("outbox_message.id"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+    reason_code: Mapped[str]
+
+
 class DeliveryAttempt(NotificationsBase):
     """投递尝试: the intent to call a provider once, written before the call.
 

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -31,7 +32,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from notifications import clock, merged
-from notifications.models import DeliveryAttempt, MergedMessage, OutboxMessage
+from notifications.models import DeliveryAttempt, HeldMessage, MergedMessage, OutboxMessage
 from notifications.states import WAITING, State
 from notifications.values import PRIORITY, Outgoing
 
@@ -68,6 +69,8 @@ class TraceLine:
     provider_id: str | None = None
     # who carried it, if that is known
     channel: str | None = None
+    # until when it waits
+    until: datetime | None = None
 
 
 def body_hash(body: str) -> str:
@@ -318,29 +321,18 @@ def trace(session: Session, message_id: int) -> list[TraceLine]:
     message = session.get(OutboxMessage, message_id)
     if message is None:
         return []
-    lines = [TraceLine(message.created_at, State.QUEUED, None)]
+    held = session.scalars(select(HeldMessage).where(HeldMessage.message_id == message_id))
     attempts = session.scalars(
-        select(DeliveryAttempt)
-        .where(DeliveryAttempt.message_id == message_id)
-        .order_by(DeliveryAttempt.intent_at)
+        select(DeliveryAttempt).where(DeliveryAttempt.message_id == message_id)
     )
-    for attempt in attempts:
-        # earlier attempts know only the route, which says nothing about who carried them
-        by = attempt.channel if attempt.channel != message.channel else None
-        lines.append(
-            TraceLine(attempt.intent_at, State.SENDING, None, attempt.address_mask, channel=by)
-        )
-        if attempt.settled_at is not None:
-            lines.append(
-                TraceLine(
-                    attempt.settled_at,
-                    attempt.state,
-                    attempt.reason or attempt.code,
-                    attempt.address_mask,
-                    attempt.provider_id,
-                    by,
-                )
-            )
+    # what belongs to one attempt stays together, whatever its provider says of the time
+    steps = [[TraceLine(h.at, State.HELD, h.reason_code, until=h.until)] for h in held]
+    steps += [_lines_of(attempt, message.channel) for attempt in attempts]
+    steps.sort(key=lambda lines: lines[0].at)
+    lines = [
+        TraceLine(message.created_at, State.QUEUED, None),
+        *chain.from_iterable(steps),
+    ]
     if message.state != lines[-1].what:
         lines.append(
             TraceLine(
@@ -348,6 +340,24 @@ def trace(session: Session, message_id: int) -> list[TraceLine]:
                 message.state,
                 message.reason_code,
                 message.address_mask,
+            )
+        )
+    return lines
+
+
+def _lines_of(attempt: DeliveryAttempt, route: str) -> list[TraceLine]:
+    # earlier attempts know only the route, which says nothing about who carried them
+    by = attempt.channel if attempt.channel != route else None
+    lines = [TraceLine(attempt.intent_at, State.SENDING, None, attempt.address_mask, channel=by)]
+    if attempt.settled_at is not None:
+        lines.append(
+            TraceLine(
+                attempt.settled_at,
+                attempt.state,
+                attempt.reason or attempt.code,
+                attempt.address_mask,
+                attempt.provider_id,
+                by,
             )
         )
     return lines

@@ -25,6 +25,10 @@ STATES: dict[str, tuple[Text, str]] = {
     "skipped": (Text("无法发送", "Cannot be sent"), "bad"),
 }
 
+_TAKEN_OR_NOT = Text(
+    "连接中断，是否发出待核实", "the connection broke; whether it left is being checked"
+)
+
 _REASONS: dict[str, Text] = {
     "no_phone": Text("没有登记手机号", "no phone is known"),
     "no_address": Text("没有登记手机号", "no phone is known"),
@@ -60,10 +64,41 @@ _REASONS: dict[str, Text] = {
     ),
     "not_domestic": Text("这个服务商不发境外号码", "this provider reaches no numbers abroad"),
     "no_template": Text("短信模板还没有通过审核", "its template is not approved yet"),
+    "no_values": Text("短信模板缺少一个变量的值", "a value for its template is missing"),
+    "bad_header": Text("地址或标题里有换行", "its address or subject has a line break"),
+    "credentials": Text(
+        "邮件服务器拒绝了账号或密码", "the mail server refuses our account or its password"
+    ),
+    "worker_stopped": Text("发送进程停止前没有发出", "not sent before its process stopped"),
+    "stale_claim": Text("轮到时已等得太久，重新排队", "its claim had grown old; it is queued again"),
+    "sender_died": Text(
+        "发送进程中断，是否发出待核实", "its process broke off; whether it left is being checked"
+    ),
+    "no_sid": _TAKEN_OR_NOT,
+    "no_code": _TAKEN_OR_NOT,
+    "no_biz_id": _TAKEN_OR_NOT,
+    "not_found_at_provider": Text(
+        "服务商那里查不到，重新发送", "its provider does not know it; it is sent again"
+    ),
+    "doubt_again_and_again": Text(
+        "多次无法确认是否发出", "whether it left could not be settled, several times"
+    ),
+    "provider_cannot_be_asked": Text(
+        "无法向服务商核实", "its provider cannot be asked whether it left"
+    ),
+    "smtp_cannot_be_asked": Text(
+        "邮件服务器无法核实", "a mail server cannot be asked whether it left"
+    ),
+    "address_changed": Text("号码已变更，无法核实", "the number has changed; it cannot be checked"),
+    "no_channel": Text("当时的服务商已停用，无法核实", "its provider is no longer set up"),
+    "30001": Text("服务商排队过多", "too many texts wait at the provider"),
+    "30002": Text("账户已停用", "the account is suspended at the provider"),
     "30003": Text("手机关机或无法接通", "the phone is off or unreachable"),
+    "30004": Text("被运营商拦截", "blocked by the carrier"),
     "30005": Text("号码不存在", "the number does not exist"),
     "30006": Text("不是手机号", "not a mobile number"),
     "30007": Text("被运营商拦截", "blocked by the carrier"),
+    "30008": Text("运营商没有说明原因", "the carrier gives no reason"),
     "INVALID_NUMBER": Text(
         "号码有误、停机、空号或关机", "the number is wrong, out of service, or the phone is off"
     ),
@@ -87,6 +122,8 @@ _REASONS: dict[str, Text] = {
     "CONTENT_KEYWORD": Text("内容被运营商拦截", "its words are blocked by the carrier"),
     "SP_UNKNOWN_ERROR": Text("运营商没有说明原因", "the carrier gives no reason"),
     "NO_ROUTE": Text("没有可用的通道", "the provider has no route for it"),
+    "20429": Text("服务商要求放慢，将重试", "the provider asks for a slower pace"),
+    "21408": Text("账户不能发往这个国家或地区", "the account may not send to this country"),
     "21211": Text("号码无效", "the number is not valid"),
     "21614": Text("不是手机号", "not a mobile number"),
     "21610": Text("已退订短信", "has opted out of texts"),
@@ -107,7 +144,13 @@ def reason_word(code: str | None) -> Text | None:
     """A reason in words; a provider's code that nobody has explained is shown with its number."""
     if not code:
         return None
-    return _REASONS.get(code) or _HALTS.get(code) or Text(f"原因代码 {code}", f"code {code}")
+    known = _REASONS.get(code) or _HALTS.get(code)
+    if known is None and code.startswith("http_"):
+        number = code.removeprefix("http_")
+        return Text(f"服务商答复错误 {number}", f"its provider answered with error {number}")
+    if known is None and code.endswith("Error"):
+        return _TAKEN_OR_NOT  # the name of what broke the connection: channels give it for doubt
+    return known or Text(f"原因代码 {code}", f"code {code}")
 
 
 _CHANNELS = {
