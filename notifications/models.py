@@ -24,7 +24,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from notifications.states import AttemptState, State
@@ -122,17 +122,22 @@ class OutboxMessage(NotificationsBase):
         ),
         Index("ix_outbox_message_subject", "subject_type", "subject_id"),
         Index("ix_outbox_message_recipient", "recipient_id", "created_at"),
-        Index(
-            "ix_outbox_message_erasable",
-            "created_at",
-            postgresql_where=text("body is not null"),
-        ),
         CheckConstraint(_one_of("state", State), name="state"),
         CheckConstraint(
             "message_class in ('info', 'confirm', 'sign', 'urgent', 'otp')",
             name="message_class",
         ),
     )
+
+
+class ErasureMark(NotificationsBase):
+    """Up to which message all that is old has been erased, but for those that may still be sent."""
+
+    __tablename__ = "erasure_mark"
+    id: Mapped[int] = mapped_column(server_default="1", primary_key=True, autoincrement=False)
+    upto: Mapped[int]
+    passed: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
 
 
 class MergedMessage(NotificationsBase):

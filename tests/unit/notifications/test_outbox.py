@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import BigInteger, Engine, Text, cast, column, event, func, literal, select, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from notifications import clock, erasure, outbox
@@ -192,3 +192,55 @@ def test_old_texts_are_erased_and_their_hash_is_kept(
     # what still has to be sent keeps its text
     assert message_of(engine, waiting).body is not None
     assert states_of(engine) == ["accepted", "queued"]
+
+
+def _erase(engine: Engine, days: int, **limits: int) -> int:
+    """As the clock does it so many days from now, for texts of more than thirty days."""
+    with Session(engine) as session, session.begin():
+        now = clock.now() + timedelta(days=days)
+        return erasure.erase_bodies(session, older_than_days=30, now=now, **limits)
+
+
+def test_a_text_that_left_late_is_erased_after_those_behind_it(
+    engine: Engine, worker: Worker, phones: Phones
+) -> None:
+    late, *_ = put(
+        engine,
+        make_outgoing(1, not_before=clock.now() + timedelta(days=90)),
+        *(make_outgoing(n) for n in range(2, 5)),
+    )
+    deliver_batch(engine, {"sms": Provider()}, phones, worker.id)
+    assert [_erase(engine, 31), _erase(engine, 31)] == [3, 0]
+    with engine.begin() as connection:
+        connection.execute(
+            text("update outbox_message set state = 'delivered' where id = :id"), {"id": late}
+        )
+    assert [_erase(engine, 31), _erase(engine, 31)] == [1, 0]
+    assert message_of(engine, late).body is None
+
+
+def test_many_are_erased_a_part_at_a_time_and_new_ones_are_left(
+    engine: Engine, worker: Worker, phones: Phones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasure, "CHUNK", 3)
+    ids = put(engine, *(make_outgoing(n) for n in range(1, 12)))
+    deliver_batch(engine, {"sms": Provider()}, phones, worker.id)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "update outbox_message set created_at = created_at + interval '9 d' where id > :i"
+            ),
+            {"i": ids[7]},
+        )
+    assert [_erase(engine, 31, limit=4), _erase(engine, 31, limit=4)] == [6, 2]
+    assert [message_of(engine, i).body is None for i in ids] == [True] * 8 + [False] * 3
+    assert [_erase(engine, 31), _erase(engine, 40)] == [0, 3]
+
+
+def test_two_who_erase_at_once_go_one_after_the_other(engine: Engine) -> None:
+    put(engine, make_outgoing(1))
+    with Session(engine) as first, Session(engine) as second:
+        erasure.erase_bodies(first, older_than_days=30, now=clock.now())
+        second.execute(text("set local lock_timeout = '200ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            erasure.erase_bodies(second, older_than_days=30, now=clock.now())
