@@ -151,6 +151,9 @@ class Funnel:
     stopped: int = 0
     # texts that a provider took in the last PACE seconds
     lately: int = 0
+    # of those queued, what must not leave before an hour, and until when the first of it waits
+    held: int = 0
+    held_until: datetime | None = None
 
     @property
     def seconds_left(self) -> int | None:
@@ -191,6 +194,7 @@ def _standing(notice: Notice) -> Subquery:
             func.coalesce(row.skip_reason, newest.c.reason_code).label("reason"),
             newest.c.id.label("message_id"),
             newest.c.updated_at,
+            newest.c.next_at,
         )
         .outerjoin(newest, newest.c.household_key == row.household_key)
         .where(row.notice_id == notice.id)
@@ -286,6 +290,8 @@ def funnel(session: Session, notice: Notice, now: datetime) -> Funnel:
                 state.in_(_TAKEN),
                 found.c.updated_at > now - timedelta(seconds=PACE),
             ),
+            number(state == "held"),
+            func.min(found.c.next_at).filter(state == "held"),
         )
     ).one()
     return Funnel(*row)
