@@ -1,4 +1,4 @@
-"""Between which times of a day the notices of the district wait for each other, if they do."""
+"""When the notices of a day wait for each other, and how late a reminder is still worth sending."""
 
 from __future__ import annotations
 
@@ -19,9 +19,18 @@ def upgrade() -> None:
         "quiet_policy",
         "(gather_from is null) = (gather_at is null) and gather_from < gather_at",
     )
+    op.add_column(
+        "reminder_rule",
+        sa.Column("useful_hours", sa.BigInteger(), server_default="12", nullable=False),
+    )
+    op.create_check_constraint(
+        op.f("ck_reminder_rule_useful"), "reminder_rule", "useful_hours in (1, 3, 12, 24)"
+    )
 
 
 def downgrade() -> None:
+    op.drop_constraint(op.f("ck_reminder_rule_useful"), "reminder_rule", type_="check")
+    op.drop_column("reminder_rule", "useful_hours")
     op.drop_constraint(op.f("ck_quiet_policy_gather"), "quiet_policy", type_="check")
     for column in ("gather_at", "gather_from"):
         op.drop_column("quiet_policy", column)
