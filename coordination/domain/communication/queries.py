@@ -205,8 +205,16 @@ def _standing(notice: Notice) -> Subquery:
         held,
         unreached.label("unreached"),
         # silent although reminded, or never reached: somebody has to phone
-        and_(not_(held.c.answered), or_(unreached, held.c.nudges > 0)).label("to_call"),
+        and_(
+            not_(held.c.answered),
+            or_(unreached, held.c.nudges > case((held.c.state == "held", 1), else_=0)),
+        ).label("to_call"),
     ).subquery("standing")
+
+
+def reminders_left(nudges: int, state: str) -> int:
+    """How many reminders of a household have left: while its newest text is held, not the last."""
+    return nudges - 1 if nudges and state == "held" else nudges
 
 
 def standing_of(
@@ -255,7 +263,7 @@ def progress_lines(session: Session, rows: Sequence[Row[Any]]) -> list[Recipient
             reason=row.reason,
             read_at=row.read_at,
             confirmed_at=row.confirmed_at,
-            nudges=row.nudges,
+            nudges=reminders_left(row.nudges, row.state),
             message_id=row.message_id,
             silent=not row.answered,
             to_call=row.to_call,

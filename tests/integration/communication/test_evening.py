@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import calls, services
+from coordination.domain.communication import calls, queries, services
 from coordination.domain.communication.models import Notice, QuietPolicy
 from coordination.domain.people import contacts
 from coordination.domain.people.models import ClassMember
@@ -451,6 +451,33 @@ def test_a_reminder_by_hand_says_when_it_leaves(stage: Stage, visit: Visit) -> N
     clock.travel_to(_at(17))
     page = client.post(f"/notices/{asked}/nudge", follow_redirects=True).get_data(as_text=True)
     assert "将于 11月25日（周三）19:30 提醒 3 位未回复的家长" in page
+
+
+def _calls(stage: Stage, notice: int, visit: Visit) -> tuple[int, int, str]:
+    """Guardians and children to call now, and the list of recipients."""
+    with Session(stage.engine) as session:
+        row = session.get_one(Notice, notice)
+        guardians = queries.funnel(session, row, clock.now()).to_call
+        listed = calls.calls_of(session, stage.actor("teacher"), notice, clock.now().date())
+    page = visit("teacher").get(f"/notices/{notice}").get_data(as_text=True)
+    return guardians, len(listed.pressing), page
+
+
+def test_nobody_is_to_be_called_about_a_reminder_that_has_not_left(
+    stage: Stage, visit: Visit
+) -> None:
+    asked = _send(stage, _at(15), level="confirm")
+    before = _calls(stage, asked, visit)[:2]
+    clock.travel_to(_at(17))
+    stage.nudge(asked)
+    _deliver(stage)
+    assert _calls(stage, asked, visit)[:2] == before
+    assert "已提醒" not in _calls(stage, asked, visit)[2]
+    _deliver(stage, _at(19, 30))
+    guardians, children, page = _calls(stage, asked, visit)
+    assert guardians > before[0]
+    assert children > before[1]
+    assert "已提醒 1 次" in page
 
 
 def _statements(stage: Stage, ids: list[int]) -> list[str]:
