@@ -154,7 +154,13 @@ def scheduling(made: Server, peer: Peer) -> None:
                 subject = literal(1_000_000 * turn[0] + number, BigInteger)
                 reminders.rewrite(
                     session,
-                    select(subject, rules.c.key, rules.c.spec, literal(AHEAD, DateTime(True))),
+                    select(
+                        subject,
+                        rules.c.key,
+                        rules.c.spec,
+                        literal(AHEAD, DateTime(True)),
+                        literal(12, BigInteger),
+                    ),
                     select(subject),
                     subject_type="session",
                     zone=ZONE,

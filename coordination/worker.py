@@ -208,11 +208,11 @@ def follow_silence(beat: Beat) -> None:
     from coordination.domain.communication.models import Notice
     from coordination.domain.communication.queries import is_going_out
     from coordination.domain.communication.services import climb, due_ladders
-    from coordination.reactions.quiet_hours import waits_until
+    from coordination.reactions.quiet_hours import waits_of
 
     with Session(beat.engine) as session:
         due = due_ladders(session, clock.now())
-        waits = waits_until(session, clock.now(), reminders.zone()) if due else None
+        waits = waits_of(session, clock.now(), reminders.zone()).notice if due else None
 
     def follow(uow: UnitOfWork, number: int) -> None:
         going = is_going_out(uow.session, uow.session.get_one(Notice, number))

@@ -158,6 +158,20 @@ def _cancel(session: Session, subject_type: str, subject_id: int) -> list[tuple[
     return [(count, body) for count, body in rows]
 
 
+def look_again(session: Session, reasons: Collection[str]) -> None:
+    """Let what is held for one of these reasons come to a claim now, which may hold it again."""
+    now = clock.now()
+    session.execute(
+        update(OutboxMessage)
+        .where(
+            OutboxMessage.state == State.HELD,
+            OutboxMessage.reason_code.in_(reasons),
+            OutboxMessage.next_at > now,
+        )
+        .values(next_at=now)
+    )
+
+
 def waiting_count(session: Session, subject_type: str, subject_id: int) -> int:
     """How many messages of a subject have not left yet, those that another one says included."""
     into = merged.into()
@@ -250,8 +264,8 @@ def standing(
 def newest(subject_type: str, subject_id: int) -> Subquery:
     """The newest message of each household of a subject, as rows for a statement.
 
-    Columns: household_key, id, state, reason_code, updated_at, into_id. What another message says
-    too stands where that one stands.
+    Columns: household_key, id, state, reason_code, updated_at, next_at, into_id. What another message
+    says too stands where that one stands.
     """
     into = merged.into()
     return (
@@ -261,6 +275,7 @@ def newest(subject_type: str, subject_id: int) -> Subquery:
             merged.standing_of(into).label("state"),
             func.coalesce(into.c.reason_code, OutboxMessage.reason_code).label("reason_code"),
             func.coalesce(into.c.updated_at, OutboxMessage.updated_at).label("updated_at"),
+            func.coalesce(into.c.next_at, OutboxMessage.next_at).label("next_at"),
             into.c.into_id,
         )
         .outerjoin(into, into.c.message_id == OutboxMessage.id)

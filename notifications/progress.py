@@ -5,11 +5,12 @@ Lists no message, so it costs the same to look at a class and at a district. Mus
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from notifications import merged
@@ -26,14 +27,23 @@ _GONE = frozenset(AttemptState) - {
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """How many messages wait for one reason, and until when the first of them."""
+
+    reason_code: str | None
+    count: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Counts of messages by state, and how fast they leave."""
 
-    states: dict[State, int]
+    states: Mapping[State, int]
     # left within the last `seconds`, which are fewer than a minute just after the start
     lately: int
     seconds: float
-    held_until: datetime | None
+    held: tuple[Held, ...]
 
     def count(self, states: Collection[State]) -> int:
         """Messages in any of `states`."""
@@ -67,14 +77,23 @@ def progress(session: Session, subject_type: str, subject_id: int, now: datetime
     # what another message says too stands where that one stands
     into = merged.into()
     state = merged.standing_of(into)
+    reason = func.coalesce(into.c.reason_code, OutboxMessage.reason_code)
     rows = session.execute(
-        select(state, func.count(), func.min(func.coalesce(into.c.next_at, OutboxMessage.next_at)))
+        select(
+            state,
+            case((state == State.HELD, reason)).label("why"),
+            func.count(),
+            func.min(func.coalesce(into.c.next_at, OutboxMessage.next_at)),
+        )
         .select_from(OutboxMessage)
         .outerjoin(into, into.c.message_id == OutboxMessage.id)
         .where(*of_subject)
-        .group_by(state)
+        .group_by(state, "why")
     ).all()
-    held = next((at for found, _, at in rows if found == State.HELD), None)
+    states: Counter[State] = Counter()
+    for found, _, count, _ in rows:
+        states[State(found)] += count
+    held = [Held(why, count, until) for found, why, count, until in rows if found == State.HELD]
     begun, lately = session.execute(
         select(func.min(DeliveryAttempt.intent_at), func.count())
         .join(OutboxMessage, OutboxMessage.id == DeliveryAttempt.message_id)
@@ -86,8 +105,8 @@ def progress(session: Session, subject_type: str, subject_id: int, now: datetime
     ).one()
     seconds = (now - begun).total_seconds() if begun else WINDOW.total_seconds()
     return Progress(
-        states={State(found): count for found, count, _ in rows},
+        states=states,
         lately=lately,
         seconds=min(max(seconds, 1.0), WINDOW.total_seconds()),
-        held_until=held,
+        held=tuple(sorted(held, key=lambda h: h.until)),
     )

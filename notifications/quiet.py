@@ -18,18 +18,32 @@ class QuietHours:
     rest_days: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """A part of every day whose messages wait for each other: all leave when it ends, that day."""
+
+    starts: time
+    ends: time
+
+
 def _never(_day: date) -> bool:
     return False
 
 
 def earliest(
-    policy: QuietHours, now: datetime, is_rest_day: Callable[[date], bool] = _never
+    policy: QuietHours,
+    now: datetime,
+    is_rest_day: Callable[[date], bool] = _never,
+    gathering: Gathering | None = None,
 ) -> datetime:
-    """Return the first instant from `now` on at which the policy lets a message go."""
+    """Return the first instant from `now` on at which the policy lets a message go, and, if it is
+    one of those that are gathered, at which it need not wait for others."""
     at = now
     # a fortnight bounds the search: no holiday is longer
     for _ in range(32):
         moved = _step(policy, at, is_rest_day)
+        if moved == at and gathering is not None:
+            moved = _gathered(policy.zone, at, gathering)
         if moved == at:
             return at
         at = moved
@@ -51,6 +65,13 @@ def _step(policy: QuietHours, at: datetime, is_rest_day: Callable[[date], bool])
         return _local(policy.zone, local.date() + timedelta(days=1), policy.ends)
     if clock < policy.ends:
         return _local(policy.zone, local.date(), policy.ends)
+    return at
+
+
+def _gathered(zone: ZoneInfo, at: datetime, gathering: Gathering) -> datetime:
+    local = at.astimezone(zone)
+    if gathering.starts <= local.time() < gathering.ends:
+        return _local(zone, local.date(), gathering.ends)
     return at
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
@@ -40,7 +40,6 @@ from notifications import clock
 from notifications.models import Reminder
 
 _SPEC = re.compile(r"\+?\d{1,3}d@([01]\d|2[0-3]):[0-5]\d|[+-]\d{1,6}m")
-USEFUL_FOR = timedelta(hours=12)
 
 
 def refuse_unreadable(spec: str) -> None:
@@ -91,7 +90,7 @@ def due_at(
 
 def rewrite(
     session: Session,
-    wanted: Select[int, str, str, datetime],
+    wanted: Select[int, str, str, datetime, int],
     subjects: Select[int],
     *,
     subject_type: str,
@@ -100,16 +99,20 @@ def rewrite(
 ) -> Rewritten:
     """Make the pending reminders of `subjects` exactly those of `wanted` that lie ahead.
 
-    `wanted` yields subject id, rule key, spec and anchor; an anchor that is null asks for nothing.
+    `wanted` yields subject id, rule key, spec, anchor, and for how many hours after its time the
+    reminder is still worth sending, at most until the anchor if it comes before; an anchor that is
+    null asks for nothing. One row for a subject and a rule.
+
     Called in the transaction that moves a subject or changes a rule. Rows that are no longer wanted
     are cancelled, cancelled ones that are wanted again come back, and one that has fired stays fired
     whatever is wanted. A reminder whose time has passed is not written: nobody is reminded at once.
     """
     at = now or clock.now()
     columns = wanted.subquery("asked").c
-    subject, key, spec, anchor = columns[0], columns[1], columns[2], columns[3]
+    subject, key, spec, anchor, hours = (columns[n] for n in range(5))
     due = due_at(anchor, spec, zone)
     after = func.starts_with(spec, "+")
+    stale = due + func.make_interval(0, 0, 0, 0, cast(hours, Integer), type_=Interval())
     timed = (
         select(
             key.label("rule_key"),
@@ -117,9 +120,7 @@ def rewrite(
             subject.label("subject_id"),
             anchor.label("anchor_at"),
             due.label("due_at"),
-            case((after, due + USEFUL_FOR), else_=func.least(due + USEFUL_FOR, anchor)).label(
-                "useful_until"
-            ),
+            case((after, stale), else_=func.least(stale, anchor)).label("useful_until"),
         )
         .where(anchor.is_not(None), or_(and_(after, due > anchor), and_(~after, due < anchor)))
         .distinct()

@@ -162,6 +162,7 @@ class _AsItsText:
     channel: str
     subject_type: str
     subject_id: int
+    tries: int
 
 
 def as_their_texts(
@@ -200,6 +201,7 @@ def as_their_texts(
                 channel=message.channel,
                 subject_type=text.subject_type,
                 subject_id=text.subject_id,
+                tries=message.tries,
             )
         )
         if text.state == State.DELIVERED:

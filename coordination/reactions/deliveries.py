@@ -25,7 +25,7 @@ from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock, crypto
 from coordination.ground.text import LANGUAGES
 from coordination.reactions import by_mail, together
-from coordination.reactions.quiet_hours import AT_ONCE, waits_until
+from coordination.reactions.quiet_hours import AT_ONCE, EVENING, QUIET, waits_of, waits_until
 from notifications import merged
 from notifications.values import ROUTINE, Address, DayLimit, Outgoing, Pending, Skip
 
@@ -75,7 +75,7 @@ class Resolver:
         cut_off = _cut_off(session, messages, today) | _cut_off_together(session, several, today)
         stopped = _stopped(session, messages)
         withdrawn = _all_stopped(session, several)
-        wait = waits_until(session, clock.now(), self._zone)
+        waits = waits_of(session, clock.now(), self._zone)
         answers: dict[int, Address | Skip] = {}
         for message in messages:
             person = message.recipient_id
@@ -95,8 +95,10 @@ class Resolver:
                 answers[message.id] = Skip("no_longer_concerned")
             elif address is None:
                 answers[message.id] = Skip(suppressed.get(person) or "no_address")
-            elif wait is not None and message.message_class not in AT_ONCE:
-                answers[message.id] = Skip("quiet_hours", wait)
+            elif waits.evening and _is_gathered(message):
+                answers[message.id] = Skip(EVENING, waits.notice)
+            elif waits.text is not None and message.message_class not in AT_ONCE:
+                answers[message.id] = Skip(QUIET, waits.text)
             else:
                 key = crypto.blind_index(address).hex()
                 answers[message.id] = Address(kind, address, key)
@@ -126,6 +128,12 @@ class Resolver:
             since=datetime.combine(day, time(0), self._zone),
             until=waits_until(session, morning, self._zone) or morning,
         )
+
+
+def _is_gathered(message: Pending) -> bool:
+    """Whether a message waits in the evening for others to the same family. One that was refused
+    before will be sent for itself, so it need not."""
+    return not message.tries and together.may_gather(message.template_key, message.message_class)
 
 
 def _stopped(session: Session, messages: Sequence[Pending]) -> set[int]:

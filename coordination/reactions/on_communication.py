@@ -13,6 +13,7 @@ from coordination.domain.communication.events import (
     NoticeStopped,
     NoticeStretchDue,
     NoticeTested,
+    QuietPolicySet,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.people import links
@@ -21,6 +22,7 @@ from coordination.ground.errors import TooMany
 from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.notices import render, tell
+from coordination.reactions.quiet_hours import HELD_FOR
 from notifications import outbox
 from notifications.models import OutboxMessage
 from notifications.segments import segments
@@ -121,6 +123,11 @@ def stop(uow: UnitOfWork, event: NoticeStopped) -> None:
         sum(count for count, _ in kept),
         sum(count * segments(body).count for count, body in kept),
     )
+
+
+def look_again(uow: UnitOfWork, _event: QuietPolicySet) -> None:
+    """What waits by the old policy comes to a claim, which leaves it waiting or not by the new one."""
+    outbox.look_again(uow.session, HELD_FOR)
 
 
 def _children(names: Sequence[str]) -> Text:

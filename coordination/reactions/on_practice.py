@@ -556,7 +556,7 @@ def remind(uow: UnitOfWork, session_id: int, due: datetime) -> None:
     if held.state in ("planned", *reminding.OVER):
         return
     meant: dict[str, _Reach] = defaultdict(_Reach)
-    for call in reminders.calls(uow.session, session_id, due):
+    for call in reminders.calls(uow.session, session_id, due, uow.now):
         for audience in _PARTS.get(call.audience, (call.audience,)):
             reach = meant[audience]
             reach.everybody |= call.scope == "activity"

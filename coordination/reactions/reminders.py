@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, DateTime, Integer, Interval, and_, cast, func, literal, select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.domain.practice import reminding
 from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.practice.reminding import Place, Rule
+from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from notifications import reminders
 from notifications.models import Reminder
@@ -76,7 +77,14 @@ def _rewrite(uow: UnitOfWork, which: ColumnElement[bool]) -> Rewritten:
     asked = reminding.holding(and_(which, reminding.ahead(uow.now))).subquery()
     return reminders.rewrite(
         uow.session,
-        select(asked.c.session_id, _key(asked), asked.c.spec, asked.c.anchor_at),
+        # a rule that several schools have is one row, kept as long as it is of use to any of them
+        select(
+            asked.c.session_id,
+            _key(asked).label("key"),
+            asked.c.spec,
+            asked.c.anchor_at,
+            func.max(asked.c.useful_hours),
+        ).group_by(asked.c.session_id, asked.c.anchor, asked.c.spec, asked.c.anchor_at),
         select(PracticeSession.id).where(which),
         subject_type=SESSION,
         zone=_zone,
@@ -107,8 +115,9 @@ class Call:
     audience: str
 
 
-def calls(session: Session, session_id: int, due: datetime) -> list[Call]:
-    """Whom the rules of a session mean at one instant, all rules of that instant together.
+def calls(session: Session, session_id: int, due: datetime, now: datetime) -> list[Call]:
+    """Whom the rules of a session mean at one instant, all rules of that instant together; a rule
+    for which it is too late by now means nobody.
 
     Two rules may come to the same minute. Whoever of their rows is taken first answers for both, so
     that one text names all of a family's children.
@@ -116,7 +125,12 @@ def calls(session: Session, session_id: int, due: datetime) -> list[Call]:
     asked = reminding.holding(PracticeSession.id == session_id).subquery()
     rows = session.execute(
         select(asked.c.scope, asked.c.school_id, asked.c.audience)
-        .where(reminders.due_at(asked.c.anchor_at, asked.c.spec, _zone) == due)
+        .where(
+            reminders.due_at(asked.c.anchor_at, asked.c.spec, _zone) == due,
+            literal(due, DateTime(timezone=True))
+            + func.make_interval(0, 0, 0, 0, cast(asked.c.useful_hours, Integer), type_=Interval())
+            > now,
+        )
         .distinct()
         .order_by(asked.c.scope, asked.c.school_id, asked.c.audience)
     )
@@ -141,6 +155,36 @@ def next_of(session: Session, session_id: int) -> datetime | None:
             Reminder.state == "pending",
         )
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A reminder that was not sent: its time went by while nothing ran, and then it was too late."""
+
+    when: Text
+    due_at: datetime
+    found_at: datetime | None
+
+
+def missed(session: Session, session_id: int) -> list[Missed]:
+    """The reminders of a session that came too late, by the rules as they were then."""
+    rows = session.scalars(
+        select(Reminder)
+        .where(
+            Reminder.subject_type == SESSION,
+            Reminder.subject_id == session_id,
+            Reminder.state == "expired",
+        )
+        .order_by(Reminder.due_at)
+    )
+    return [
+        Missed(
+            reminding.when_words(Rule(row.rule_key.partition("|")[0], row.rule_spec, "")),
+            row.due_at,
+            row.settled_at,
+        )
+        for row in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True)

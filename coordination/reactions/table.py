@@ -34,6 +34,7 @@ from coordination.domain.communication.events import (
     NoticeStopped,
     NoticeStretchDue,
     NoticeTested,
+    QuietPolicySet,
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
 from coordination.domain.people.events import (
@@ -88,6 +89,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     NoticeTested: (on_communication.try_out,),
     PhoneChecked: (on_people.phone_checked,),
     PlaceGiven: (on_practice.place_given,),
+    QuietPolicySet: (on_communication.look_again,),
     ReminderRulesChanged: (on_practice.rules_changed,),
     RosterApplied: (on_people.roster_applied,),
     SchoolYearChanged: (on_calendars.school_year_changed,),

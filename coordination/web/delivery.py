@@ -37,6 +37,7 @@ _REASONS: dict[str, Text] = {
     "no_longer_concerned": Text("与该学生的关系已变更", "no longer concerned with the child"),
     "left": Text("已离开本区", "has left the district"),
     "quiet_hours": Text("免打扰时段，稍后发出", "waits for the end of quiet hours"),
+    "evening": Text("傍晚合并发送，到点一起发出", "waits for the one text of the evening"),
     "daily_cap": Text(
         "该手机今天的短信已达上限，明早发出",
         "the phone has had its texts of the day; leaves in the morning",
@@ -128,6 +129,19 @@ _REASONS: dict[str, Text] = {
     "21614": Text("不是手机号", "not a mobile number"),
     "21610": Text("已退订短信", "has opted out of texts"),
 }
+
+
+# why several wait, as the name of a line
+_HELD_FOR: dict[str, Text] = {
+    "quiet_hours": Text("免打扰时段", "Quiet hours"),
+    "evening": Text("傍晚合并发送", "Gathered in the evening"),
+    "daily_cap": Text("每日上限", "Daily limit"),
+}
+
+
+def held_word(code: str | None) -> Text:
+    """A reason to wait, as the name of a line."""
+    return _HELD_FOR.get(code or "", STATES["held"][0])
 
 
 def state_word(state: str) -> Text:

@@ -24,11 +24,15 @@ FILL = ("请填写日期，例如 2026-12-04。", "Enter a date, for example 202
 
 
 class QuietForm(Form):
-    """Quiet hours of the district; equal times mean none."""
+    """Quiet hours of the district; equal times mean none. From when on notices wait in the evening,
+    and when they leave; both empty: they do not wait.
+    """
 
     quiet_from = LocalTimeField(both("从", "From"), [Required()])
     quiet_until = LocalTimeField(both("到", "Until"), [Required()])
     rest_days = BooleanField(both("双休日和节假日全天不发送", "Nothing on weekends and holidays"))
+    gather_from = LocalTimeField(both("从几点开始等", "Notices wait from"), [Optional()])
+    gather_at = LocalTimeField(both("几点一起发出", "They leave at"), [Optional()])
 
 
 class LimitForm(Form):

@@ -29,7 +29,7 @@ from coordination.ground import clock
 from coordination.ground.actor import Role
 from coordination.ground.errors import CoordinationError, Forbidden, NotFound
 from coordination.ground.text import LANGUAGES, Language, Text
-from coordination.reactions import catalogue, notices, variables
+from coordination.reactions import catalogue, notices, together, variables
 from coordination.reactions.carriers import values_kept, ways_of
 from coordination.web import delivery
 from coordination.web.forms import attempt, render_form
@@ -118,7 +118,7 @@ def _office() -> int | None:
 @bp.route("/quiet", methods=["GET", "POST"])
 @guard(Access.ADMIN)
 def quiet_hours() -> ResponseReturnValue:
-    """When texts wait, and who did not let them wait, with the reason given."""
+    """When texts wait, or wait for each other, and who did not let them wait, with the reason given."""
     office = _office()
     if office is None:
         raise Forbidden()
@@ -126,9 +126,11 @@ def quiet_hours() -> ResponseReturnValue:
     with reading() as held:
         policy = quiet.policy_of(held)
         sent = traces.urgent_notices(held, current_actor())
+        rows = approvals.entered(held)
     if not form.is_submitted() and policy is not None:
         form.quiet_from.data, form.quiet_until.data = policy.quiet_from, policy.quiet_until
         form.rest_days.data = policy.rest_days
+        form.gather_from.data, form.gather_at.data = policy.gather_from, policy.gather_at
     begin, end = form.quiet_from.data, form.quiet_until.data
     if form.validate_on_submit() and begin is not None and end is not None:
         with attempt(form) as done, unit_of_work() as uow:
@@ -138,11 +140,21 @@ def quiet_hours() -> ResponseReturnValue:
                 quiet_from=begin,
                 quiet_until=end,
                 rest_days=bool(form.rest_days.data),
+                gather_from=form.gather_from.data,
+                gather_at=form.gather_at.data,
             )
         if done.ok:
-            say(Text("免打扰时段已保存。", "The quiet hours are saved."))
+            say(Text("发送时间已保存。", "The times of sending are saved."))
             return redirect(url_for("admin.quiet_hours"), 303)
-    return render_form("admin/quiet.html", form, policy=policy, sent=sent)
+    sides = _sides(rows, together.KEY) if _needs_templates() else []
+    return render_form(
+        "admin/quiet.html",
+        form,
+        policy=policy,
+        sent=sent,
+        said_alone=[s.language for s in sides if s.state != "approved"],
+        together=together.KEY,
+    )
 
 
 @bp.route("/limits", methods=["GET", "POST"])

@@ -36,7 +36,7 @@ from coordination.ground.errors import CoordinationError, NotFound
 from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions import notices as wording
-from coordination.reactions.quiet_hours import waits_until, why_waits
+from coordination.reactions.quiet_hours import Wait, wait_of_notice
 from coordination.web import delivery, when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
@@ -128,8 +128,7 @@ class Addressees:
     # what the sender chose, if not at once
     planned: datetime | None = None
     # until when the texts will wait then, and why
-    waits: datetime | None = None
-    why: Text | None = None
+    wait: Wait | None = None
     # whose texts these are, and what their month has cost; None before anybody is chosen
     account: budgets.Account | None = None
 
@@ -138,14 +137,13 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
     """Whom the form names now; the choices of the form are what the actor may write to."""
     planned = _send_at(form)
     leaves = planned or clock.now()
-    waits = waits_until(held, leaves, when.zone())
-    why = why_waits(held, leaves, when.zone()) if waits else None
+    wait = wait_of_notice(held, leaves, when.zone())
     if form.org_id.data:
         org = held.get_one(Organisation, int(form.org_id.data))
         name = Text(org.name_zh, org.name_en)
         counts = counts_of_organisation(held, org.id, when.today())
         pays = _account(held, org.id, leaves)
-        return Addressees(_everybody(org), name, counts, None, planned, waits, why, pays)
+        return Addressees(_everybody(org), name, counts, None, planned, wait, pays)
     groups = [
         g
         for g in queries.classes_to_write_to(held, current_actor())
@@ -156,7 +154,7 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
     label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
     sender = _sender(groups, school)
     account = _account(held, school.id, leaves) if school else None
-    return Addressees(label, sender, audience.counts(), audience, planned, waits, why, account)
+    return Addressees(label, sender, audience.counts(), audience, planned, wait, account)
 
 
 def _account(held: Session, org_id: int, at: datetime) -> budgets.Account:
@@ -296,9 +294,13 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
         with attempt(form) as done, unit_of_work() as uow:
             notice_id = _send(uow, form, changing).id
         if done.ok and notice_id is not None:
-            if planned := _send_at(form):
-                zh, en = (when.short_moment(planned, chosen) for chosen in LANGUAGES)
+            planned = _send_at(form)
+            wait = None if form.urgent_reason.data else _wait(planned or clock.now())
+            zh, en = _moments(wait.until if wait else planned or clock.now())
+            if planned:
                 say(Text(f"已定时，将于 {zh} 发出。", f"Scheduled: it leaves on {en}."))
+            elif wait:
+                say(Text(f"通知已写好，短信将于 {zh} 发出。", f"Done: the texts leave on {en}."))
             else:
                 say(Text("通知已发送。", "The notice is on its way."))
             return redirect(url_for("communication.show", notice_id=notice_id), 303)
@@ -321,6 +323,15 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
     if not done.ok or not (form.org_id.data or form.class_ids.data):
         return _compose(form, changing)
     return _check(form, changing)
+
+
+def _wait(at: datetime) -> Wait | None:
+    with reading() as held:
+        return wait_of_notice(held, at, when.zone())
+
+
+def _moments(at: datetime) -> tuple[str, ...]:
+    return tuple(when.short_moment(at, chosen) for chosen in LANGUAGES)
 
 
 def _try(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
@@ -438,7 +449,7 @@ def show(notice_id: int) -> ResponseReturnValue:
 def _show_unsent(held: Session, notice: Notice) -> str:
     """A notice that waits for its time, or was withdrawn before it."""
     leaves = max(notice.send_at or clock.now(), clock.now())
-    waits = None if notice.urgent_reason else waits_until(held, leaves, when.zone())
+    wait = None if notice.urgent_reason else wait_of_notice(held, leaves, when.zone())
     if notice.reach in services.WIDE:
         org = held.get_one(Organisation, notice.school_id)
         label, counts = _everybody(org), counts_of_organisation(held, org.id, when.today())
@@ -451,8 +462,7 @@ def _show_unsent(held: Session, notice: Notice) -> str:
         notice=notice,
         label=label,
         counts=counts,
-        waits=waits,
-        why=why_waits(held, leaves, when.zone()) if waits else None,
+        wait=wait,
         reason=delivery.reason_word(notice.unsent_reason),
         may_write=services.may_nudge(current_actor(), notice),
     )
@@ -482,6 +492,7 @@ def progress(notice_id: int) -> ResponseReturnValue:
         rows=[(state, found.states[state]) for state in State if found.states.get(state)],
         state_word=delivery.state_word,
         state_tone=delivery.state_tone,
+        held_word=delivery.held_word,
     )
 
 
@@ -530,7 +541,18 @@ def nudge(notice_id: int) -> ResponseReturnValue:
     try:
         with unit_of_work() as uow:
             count = services.nudge_silent(uow, notice_id=notice_id)
-        say(Text(f"已提醒 {count} 位未回复的家长。", f"{count} silent guardians were reminded."))
+        if wait := _wait(clock.now()):
+            zh, en = _moments(wait.until)
+            say(
+                Text(
+                    f"将于 {zh} 提醒 {count} 位未回复的家长。",
+                    f"{count} silent guardians will be reminded on {en}.",
+                )
+            )
+        else:
+            say(
+                Text(f"已提醒 {count} 位未回复的家长。", f"{count} silent guardians were reminded.")
+            )
     except CoordinationError as refusal:
         if refusal.status in (403, 404):
             raise

@@ -181,6 +181,7 @@ def show(session_id: int) -> ResponseReturnValue:
         shifts = shifts_of_session(held, session_id)
         enrollable = queries.classes_to_enrol(held, actor)
         next_reminder = reminders.next_of(held, session_id)
+        missed = reminders.missed(held, session_id)
     taken = {c.group.id for c in everybody}
     school_side = actor.roles & {Role.DISTRICT_ADMIN, Role.COORDINATOR} or children
     return render_template(
@@ -200,6 +201,7 @@ def show(session_id: int) -> ResponseReturnValue:
         may_enrol=any(g.id not in taken for g in enrollable) and line.session.state == "open",
         sees_helpers=bool(school_side),
         next_reminder=next_reminder,
+        missed=missed if school_side else [],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coordination.domain.practice.reminding import KINDS, UNITS
+from coordination.domain.practice.reminding import KINDS, UNITS, USEFUL, USUALLY_USEFUL
 from coordination.web.forms import (
     Form,
     LocalTimeField,
@@ -26,3 +26,18 @@ class RuleForm(Form):
         choices=[(key, both(word.zh, word.en)) for key, word in UNITS.items()],
     )
     at = LocalTimeField(both("几点发送", "At what time"), [Optional()])
+    useful_hours = SelectField(
+        both("没能按时发出时", "If its time was missed"),
+        choices=[
+            (
+                hours,
+                both(
+                    f"{hours} 小时内补发",
+                    f"Send up to {hours} {'hour' if hours == 1 else 'hours'} late",
+                ),
+            )
+            for hours in USEFUL
+        ],
+        coerce=int,
+        default=USUALLY_USEFUL,
+    )

@@ -156,7 +156,13 @@ def _page(place: Place) -> ResponseReturnValue:
     if form.validate_on_submit():
         rule = None
         with attempt(form) as done, unit_of_work() as uow:
-            rule = reminding.rule_of(form.kind.data, form.number.data, form.unit.data, form.at.data)
+            rule = reminding.rule_of(
+                form.kind.data,
+                form.number.data,
+                form.unit.data,
+                form.at.data,
+                form.useful_hours.data,
+            )
             reminding.add_rule(uow, place, rule)
         if done.ok and rule is not None:
             words = reminding.when_words(rule)

@@ -205,7 +205,7 @@ def _lines(
                 masks.get(guardian),
                 state,
                 reason,
-                reminded[row.household_key],
+                queries.reminders_left(reminded[row.household_key], state),
             )
         )
     return [

@@ -36,6 +36,13 @@ class NoticeStopped(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class QuietPolicySet(Event):
+    """The district has said anew when its texts wait."""
+
+    org_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class FamilyCalled(Event):
     """Staff told a guardian of a notice by phone, or took that back."""
 

@@ -64,15 +64,24 @@ class Notice(Row, Base):
 
 
 class QuietPolicy(Row, Base):
-    """免打扰时段: when the district's texts wait until morning; equal times mean none."""
+    """免打扰时段: when the district's texts wait until morning; equal times mean none. And between which
+    times of a day notices wait for each other, if they do (傍晚合并发送).
+    """
 
     __tablename__ = "quiet_policy"
     org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), unique=True)
     quiet_from: Mapped[time]
     quiet_until: Mapped[time]
     rest_days: Mapped[bool]
+    gather_from: Mapped[time | None]
+    gather_at: Mapped[time | None]
 
     __scope__ = {"school": "org_id"}
+    __table_args__ = (
+        CheckConstraint(
+            "(gather_from is null) = (gather_at is null) and gather_from < gather_at", name="gather"
+        ),
+    )
 
 
 class TextLimit(Row, Base):

@@ -151,6 +151,9 @@ class Funnel:
     stopped: int = 0
     # texts that a provider took in the last PACE seconds
     lately: int = 0
+    # of those queued, what must not leave before an hour, and until when the first of it waits
+    held: int = 0
+    held_until: datetime | None = None
 
     @property
     def seconds_left(self) -> int | None:
@@ -191,6 +194,7 @@ def _standing(notice: Notice) -> Subquery:
             func.coalesce(row.skip_reason, newest.c.reason_code).label("reason"),
             newest.c.id.label("message_id"),
             newest.c.updated_at,
+            newest.c.next_at,
         )
         .outerjoin(newest, newest.c.household_key == row.household_key)
         .where(row.notice_id == notice.id)
@@ -201,8 +205,16 @@ def _standing(notice: Notice) -> Subquery:
         held,
         unreached.label("unreached"),
         # silent although reminded, or never reached: somebody has to phone
-        and_(not_(held.c.answered), or_(unreached, held.c.nudges > 0)).label("to_call"),
+        and_(
+            not_(held.c.answered),
+            or_(unreached, held.c.nudges > case((held.c.state == "held", 1), else_=0)),
+        ).label("to_call"),
     ).subquery("standing")
+
+
+def reminders_left(nudges: int, state: str) -> int:
+    """How many reminders of a household have left: while its newest text is held, not the last."""
+    return nudges - 1 if nudges and state == "held" else nudges
 
 
 def standing_of(
@@ -251,7 +263,7 @@ def progress_lines(session: Session, rows: Sequence[Row[Any]]) -> list[Recipient
             reason=row.reason,
             read_at=row.read_at,
             confirmed_at=row.confirmed_at,
-            nudges=row.nudges,
+            nudges=reminders_left(row.nudges, row.state),
             message_id=row.message_id,
             silent=not row.answered,
             to_call=row.to_call,
@@ -286,6 +298,8 @@ def funnel(session: Session, notice: Notice, now: datetime) -> Funnel:
                 state.in_(_TAKEN),
                 found.c.updated_at > now - timedelta(seconds=PACE),
             ),
+            number(state == "held"),
+            func.min(found.c.next_at).filter(state == "held"),
         )
     ).one()
     return Funnel(*row)

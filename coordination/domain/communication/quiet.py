@@ -1,4 +1,4 @@
-"""The district's policy of quiet hours and rest days: read and set. Knows no message."""
+"""The district's policy of when texts wait: read and set. Knows no message."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
+from coordination.domain.communication import rules
+from coordination.domain.communication.events import QuietPolicySet
 from coordination.domain.communication.models import QuietPolicy
 from coordination.ground.uow import UnitOfWork
 
@@ -19,12 +21,30 @@ def policy_of(session: Session) -> QuietPolicy | None:
 
 
 def set_policy(
-    uow: UnitOfWork, *, org_id: int, quiet_from: time, quiet_until: time, rest_days: bool
+    uow: UnitOfWork,
+    *,
+    org_id: int,
+    quiet_from: time,
+    quiet_until: time,
+    rest_days: bool,
+    gather_from: time | None = None,
+    gather_at: time | None = None,
 ) -> None:
-    """Set the hours in which texts wait, and whether they wait on rest days; equal times: none."""
+    """Set the hours in which texts wait, and whether they wait on rest days; equal times: none. And
+    from when on notices of a day wait for each other, and when they leave; neither: they do not.
+    """
     uow.authorize(Action.QUIET_SET, Scope(school=org_id))
+    rules.refuse_poor_gathering(
+        gather_from=gather_from,
+        gather_at=gather_at,
+        quiet_from=quiet_from,
+        quiet_until=quiet_until,
+    )
     policy = policy_of(uow.session)
     if policy is None:
         policy = QuietPolicy(org_id=org_id)
         uow.session.add(policy)
     policy.quiet_from, policy.quiet_until, policy.rest_days = quiet_from, quiet_until, rest_days
+    policy.gather_from, policy.gather_at = gather_from, gather_at
+    if uow.session.is_modified(policy):
+        uow.record(QuietPolicySet(org_id))

@@ -663,8 +663,8 @@ def climb(uow: UnitOfWork, *, notice_id: int, going: bool, waits: datetime | Non
     """Take the next step with a notice that has waited long enough: remind the silent once, then put
     them on the call list.
 
-    `going` says that texts of it have not left yet, `waits` until when quiet hours hold them: nobody
-    has been silent about what has not come.
+    `going` says that texts of it have not left yet, `waits` until when they are held, if they are:
+    nobody has been silent about what has not come.
     """
     uow.authorize(Action.SYSTEM_RUN)
     notice = _locked(uow, notice_id)
@@ -676,10 +676,10 @@ def climb(uow: UnitOfWork, *, notice_id: int, going: bool, waits: datetime | Non
     elif going:
         notice.ladder_at = max(waits or uow.now, uow.now) + wait
     else:
-        _climb(uow, notice, wait)
+        _climb(uow, notice, wait, leaves=max(waits or uow.now, uow.now))
 
 
-def _climb(uow: UnitOfWork, notice: Notice, wait: timedelta) -> None:
+def _climb(uow: UnitOfWork, notice: Notice, wait: timedelta, *, leaves: datetime) -> None:
     last = uow.session.scalars(
         select(NoticeRound)
         .where(NoticeRound.notice_id == notice.id)
@@ -688,7 +688,7 @@ def _climb(uow: UnitOfWork, notice: Notice, wait: timedelta) -> None:
     ).one()
     if last.number == 0:
         # all have confirmed: nothing follows
-        notice.ladder_at = uow.now + wait if _mark_silent(uow, notice, 1) else None
+        notice.ladder_at = leaves + wait if _mark_silent(uow, notice, 1) else None
         if notice.ladder_at:
             _begin_round(uow, notice, 1)
     elif last.started_at + wait > uow.now:

@@ -183,8 +183,11 @@ class ReminderRule(Row, Base):
     anchor: Mapped[str]
     spec: Mapped[str]
     audience: Mapped[str]
+    # how late, in hours, it is still worth sending
+    useful_hours: Mapped[int] = mapped_column(server_default="12")
 
     __table_args__ = (
+        CheckConstraint("useful_hours in (1, 3, 12, 24)", name="useful"),
         Index("uq_reminder_rule_when", "set_id", "anchor", "spec", unique=True),
         CheckConstraint(
             "case anchor when 'start' then audience in ('everybody','families','staff')"

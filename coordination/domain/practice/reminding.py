@@ -57,16 +57,23 @@ _MINUTES = {"hours": 60, "minutes": 1}
 MOST_RULES = 6
 MOST_DAYS = 60
 LEAST_MINUTES = 10  # the clock, the queue and the provider need some
+# how many hours late a reminder may still be worth sending, and what it is if nobody says
+USEFUL = (1, 3, 12, 24)
+USUALLY_USEFUL = 12
 OVER = ("closed_out", "cancelled", "aborted")
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """When and whom: `spec` is `3d@18:00` or `-120m` before the anchor, with a plus after it."""
+    """When and whom: `spec` is `3d@18:00` or `-120m` before the anchor, with a plus after it.
+
+    If its time was missed, it is sent up to `useful_hours` later, and then no more.
+    """
 
     anchor: str
     spec: str
     audience: str
+    useful_hours: int = USUALLY_USEFUL
 
     @property
     def key(self) -> str:
@@ -146,7 +153,13 @@ AUDIENCES: Mapping[str, Text] = {
 # -- one rule -------------------------------------------------------------------------------------
 
 
-def rule_of(kind: str, number: int | None, unit: str, at: time | None) -> Rule:
+def rule_of(
+    kind: str,
+    number: int | None,
+    unit: str,
+    at: time | None,
+    useful_hours: int | None = USUALLY_USEFUL,
+) -> Rule:
     """The rule that a form asks for; Invalid with the field that does not fit."""
     fields: dict[str, Text] = {}
     chosen = KINDS.get(kind)
@@ -173,13 +186,16 @@ def rule_of(kind: str, number: int | None, unit: str, at: time | None) -> Rule:
             "按天提醒时请填写几点发送，例如 18:00。",
             "Counting in days, say at what time, for example 18:00.",
         )
-    if fields or chosen is None or number is None:
+    if useful_hours not in USEFUL:
+        fields["useful_hours"] = Text("请选择列出的一种。", "Choose one of those listed.")
+    if fields or chosen is None or number is None or useful_hours is None:
         raise Invalid(fields=fields)
     if unit == "days" and at is not None:
         spec = f"{number}d@{at:%H:%M}"
-        return Rule(chosen.anchor, f"+{spec}" if chosen.after else spec, chosen.audience)
-    sign = "+" if chosen.after else "-"
-    return Rule(chosen.anchor, f"{sign}{number * _MINUTES[unit]}m", chosen.audience)
+        spec = f"+{spec}" if chosen.after else spec
+    else:
+        spec = f"{'+' if chosen.after else '-'}{number * _MINUTES[unit]}m"
+    return Rule(chosen.anchor, spec, chosen.audience, useful_hours)
 
 
 def when_words(rule: Rule) -> Text:
@@ -271,11 +287,15 @@ def in_force(session: Session, place: Place) -> InForce:
         if found is not None:
             rules = session.scalars(select(ReminderRule).where(ReminderRule.set_id == found.id))
             return InForce(
-                tuple(sorted((Rule(r.anchor, r.spec, r.audience) for r in rules), key=order)),
+                tuple(sorted((_rule(r) for r in rules), key=order)),
                 here.scope,
                 own=here.scope == place.scope,
             )
     return InForce(DEFAULT, "product", own=False)
+
+
+def _rule(row: ReminderRule) -> Rule:
+    return Rule(row.anchor, row.spec, row.audience, row.useful_hours)
 
 
 def others(session: Session) -> dict[str, int]:
@@ -308,9 +328,10 @@ def add_rule(uow: UnitOfWork, place: Place, rule: Rule) -> None:
         raise Conflict(
             Text(
                 f"已经有“{when_words(same).zh}”的提醒（{AUDIENCES[same.audience].zh}）。"
-                "要换人，请先删除它。",
+                "要换人或换补发的时限，请先删除它。",
                 f"There is a reminder {_lower(when_words(same).en)} already, to "
-                f"{_lower(AUDIENCES[same.audience].en)}. Remove it first to remind others.",
+                f"{_lower(AUDIENCES[same.audience].en)}. Remove it first to remind others, or"
+                " to change how late it may be.",
             ),
             code="same_time",
         )
@@ -385,7 +406,7 @@ def _replace(uow: UnitOfWork, place: Place, rules: Sequence[Rule]) -> None:
         uow.session.add(own)
         uow.session.flush()  # the rules refer to it
     known = {
-        Rule(r.anchor, r.spec, r.audience): r
+        _rule(r): r
         for r in uow.session.scalars(select(ReminderRule).where(ReminderRule.set_id == own.id))
     }
     for rule, row in known.items():
@@ -395,7 +416,11 @@ def _replace(uow: UnitOfWork, place: Place, rules: Sequence[Rule]) -> None:
         if rule not in known:
             uow.session.add(
                 ReminderRule(
-                    set_id=own.id, anchor=rule.anchor, spec=rule.spec, audience=rule.audience
+                    set_id=own.id,
+                    anchor=rule.anchor,
+                    spec=rule.spec,
+                    audience=rule.audience,
+                    useful_hours=rule.useful_hours,
                 )
             )
     uow.record(ReminderRulesChanged(place.scope, place.id))
@@ -425,13 +450,13 @@ def ahead(now: datetime) -> ColumnElement[bool]:
 
 def holding(
     condition: ColumnElement[bool],
-) -> Select[int, str, int | None, str, str, str, datetime]:
+) -> Select[int, str, int | None, str, str, str, int, datetime]:
     """The rules that hold for the sessions of a condition, as rows for a statement.
 
     Columns: session_id; scope and school_id: for whom the rule holds there (`activity`: for all,
     `school`: for that school's classes, `district`: for the helpers and the classes of schools
-    without rules of their own); anchor, spec, audience; anchor_at, null if the session has no such
-    time. A rule that several schools have is there several times.
+    without rules of their own); anchor, spec, audience, useful_hours; anchor_at, null if the session
+    has no such time. A rule that several schools have is there several times.
     """
     held = (
         select(
@@ -453,7 +478,12 @@ def holding(
         .where(condition)
         .cte("held")
     )
-    rule = (ReminderRule.anchor, ReminderRule.spec, ReminderRule.audience)
+    rule = (
+        ReminderRule.anchor,
+        ReminderRule.spec,
+        ReminderRule.audience,
+        ReminderRule.useful_hours,
+    )
     narrow = ReminderSet.__table__.alias("narrow")
     without_own = ~(
         select(narrow.c.id)
@@ -496,8 +526,10 @@ def holding(
         .where(without_own)
     )
     ours = values(
-        *(sql_column(name, String) for name in ("anchor", "spec", "audience")), name="ours"
-    ).data([(r.anchor, r.spec, r.audience) for r in DEFAULT])
+        *(sql_column(name, String) for name in ("anchor", "spec", "audience")),
+        sql_column("useful_hours", BigInteger),
+        name="ours",
+    ).data([(r.anchor, r.spec, r.audience, r.useful_hours) for r in DEFAULT])
     of_product = (
         select(held.c.id, literal("district", String), no_school, *ours.c)
         .select_from(held)
@@ -521,6 +553,7 @@ def holding(
         found.c.anchor,
         found.c.spec,
         found.c.audience,
+        found.c.useful_hours,
         at.label("anchor_at"),
     ).join(held, held.c.id == found.c.session_id)
 

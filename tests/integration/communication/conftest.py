@@ -107,8 +107,9 @@ class Stage:
         *,
         until: time = time(7, 30),
         rest_days: bool = False,
+        evening: tuple[time, time] | None = None,
     ) -> None:
-        """Quiet hours from nine in the evening on."""
+        """Quiet hours from nine in the evening on; between the times of an evening notices wait."""
         self.act(
             role,
             lambda uow: quiet.set_policy(
@@ -117,6 +118,8 @@ class Stage:
                 quiet_from=time(21),
                 quiet_until=until,
                 rest_days=rest_days,
+                gather_from=evening[0] if evening else None,
+                gather_at=evening[1] if evening else None,
             ),
         )
 

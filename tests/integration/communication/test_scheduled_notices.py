@@ -375,9 +375,9 @@ def test_quiet_hours_and_rest_days_are_named_before_it_is_scheduled(
     client = visit("teacher")
     night = _form(stage, step="check", send_time="22:30")
     page = client.post("/notices/new", data=night).get_data(as_text=True)
-    assert "那时是免打扰时段，短信将等到 2026年11月26日（周四）07:30 发出" in page
+    assert "那时是免打扰时段；这条将等到 2026年11月26日（周四）07:30 发出" in page
     saturday = _form(stage, step="check", send_on="2026-11-28")
     page = client.post("/notices/new", data=saturday).get_data(as_text=True)
-    assert "当天是休息日，短信将等到 2026年11月30日（周一）07:30 发出" in page
+    assert "当天是休息日；这条将等到 2026年11月30日（周一）07:30 发出" in page
     place = client.post("/notices/new", data={**saturday, "step": "send"}).headers["Location"]
     assert "当天是休息日" in client.get(place).get_data(as_text=True)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 
 import pytest
+from flask.testing import FlaskClient
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.models import ClassMember, Guardianship
+from coordination.domain.practice import reminding
+from coordination.domain.practice.reminding import Place, Rule
 from coordination.ground import clock
 from coordination.reactions import reminders
-from tests.build.outing import DAY, FRIDAY, HOUR, ZONE, Outing
+from tests.build.outing import DAY, FRIDAY, HOUR, NOW, ZONE, Outing
 
+Visit = Callable[[str], FlaskClient]
 THREE = datetime(2026, 12, 8, 18, tzinfo=ZONE)
 ONE = datetime(2026, 12, 10, 18, tzinfo=ZONE)
 
@@ -118,3 +123,78 @@ def test_a_child_that_left_the_school_meanwhile_is_not_reminded(stage: Outing, g
     stage.sql("update person set status = 'left' where id = :p", p=stage.world.people["reader"])
     send(stage, THREE)
     assert "english" not in stage.told("session_reminder", going)
+
+
+# -- how late is too late -------------------------------------------------------------------------
+
+MISSED = ("系统停机期间错过，已过有用时间，未发", "Missed while the system stood still")
+
+
+def _only(stage: Outing, *rules: Rule, scope: str = "activity", role: str = "coordinator") -> None:
+    thing = {"activity": "activity", "school": "school_a", "district": "district"}[scope]
+    place = Place(scope, stage.world.things[thing])  # type: ignore[arg-type]
+    with Session(stage.engine) as session:
+        before = reminding.in_force(session, place).rules
+    for old in before:
+        stage.act(role, lambda uow, key=old.key: reminding.remove_rule(uow, place, key))
+    for rule in rules:
+        stage.act(role, lambda uow, new=rule: reminding.add_rule(uow, place, new))
+
+
+@pytest.mark.parametrize(("hours", "sent"), [(1, 0), (3, 1), (12, 1), (24, 1)])
+def test_a_clock_that_stood_still_sends_what_its_rule_still_wants(
+    stage: Outing, going: int, hours: int, sent: int
+) -> None:
+    _only(stage, Rule("start", "3d@18:00", "families", hours))
+    assert send(stage, THREE + 1.5 * HOUR) == sent
+    assert len(stage.told("session_reminder", going)) == 3 * sent
+
+
+def test_what_was_missed_stands_on_the_page_of_its_session(
+    stage: Outing, going: int, visit: Visit
+) -> None:
+    _only(stage, Rule("start", "3d@18:00", "families", 1), Rule("start", "1d@18:00", "families"))
+    for role in ("coordinator", "teacher"):
+        assert MISSED[0] not in _page(visit, role, going)
+    send(stage, THREE + 1.5 * HOUR)
+    for role in ("coordinator", "teacher"):
+        page = _page(visit, role, going)
+        assert MISSED[0] in page
+        assert "活动开始前 3 天 18:00" in page
+        assert "12月8日（周二）18:00" in page
+        assert MISSED[1] in _page(visit, role, going, "en")
+    assert MISSED[0] not in _page(visit, "partner", going)
+    # the next one is sent and is not listed
+    send(stage, ONE)
+    assert "活动开始前 1 天 18:00" not in _page(visit, "coordinator", going)
+
+
+def _page(visit: Visit, role: str, session_id: int, lang: str = "zh") -> str:
+    clock.travel_to(NOW)  # who signed in then is not signed in for ever
+    answer = visit(role).get(f"/activities/sessions/{session_id}?lang={lang}")
+    assert answer.status_code == 200
+    return answer.get_data(as_text=True)
+
+
+def test_of_two_schools_with_one_rule_each_has_its_own_patience(stage: Outing, going: int) -> None:
+    _only(stage, Rule("start", "3d@18:00", "everybody", 1), scope="school", role="school_admin")
+    _only(
+        stage, Rule("start", "3d@18:00", "everybody", 12), scope="district", role="district_admin"
+    )
+    assert send(stage, THREE + 2 * HOUR) == 1
+    # the helper is reminded by the district's, the classes by the school's: for them it is too late
+    assert stage.told("session_reminder", going) == []
+    assert stage.told("session_reminder_staff", going) == ["guardian_b"]
+
+
+def test_the_rule_says_how_late_it_may_be(stage: Outing, visit: Visit) -> None:
+    coordinator = visit("coordinator")
+    here = f"/activities/{stage.world.things['activity']}/reminders"
+    page = coordinator.get(here).get_data(as_text=True)
+    assert page.count("错过后 12 小时内补发") == 2
+    form = {"kind": "pickup", "number": "1", "unit": "hours", "at": "", "useful_hours": "1"}
+    assert coordinator.post(here, data={**form, "useful_hours": "5"}).status_code == 422
+    assert coordinator.post(here, data=form).status_code == 303
+    page = coordinator.get(f"{here}?lang=en").get_data(as_text=True)
+    assert page.count("If missed, sent up to 1 h late") == 1
+    assert stage.sql("select useful_hours from reminder_rule where anchor = 'end'") == [(1,)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
@@ -85,3 +85,42 @@ def test_a_link_stands_in_the_message_where_links_are_allowed() -> None:
     assert Route("https://d.example", False).opening("7K3QX9MD2F", "en") == (
         "Open d.example and enter 7K3QX-9MD2F"
     )
+
+
+def _evening(begin: time | None, end: time | None, quiet: tuple[time, time]) -> set[str]:
+    try:
+        rules.refuse_poor_gathering(
+            gather_from=begin, gather_at=end, quiet_from=quiet[0], quiet_until=quiet[1]
+        )
+    except Invalid as refusal:
+        return set(refusal.fields)
+    return set()
+
+
+NIGHT, NONE = (time(21), time(7, 30)), (time(0), time(0))
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "quiet", "refused"),
+    [
+        (None, None, NIGHT, set()),
+        (time(16, 30), time(19, 30), NIGHT, set()),
+        (time(16, 30), None, NIGHT, {"gather_at"}),
+        (None, time(19, 30), NIGHT, {"gather_from"}),
+        # midnight is a time, not nothing
+        (time(0), None, NIGHT, {"gather_at"}),
+        (time(19, 30), time(16, 30), NIGHT, {"gather_at"}),
+        (time(19, 30), time(19, 30), NIGHT, {"gather_at"}),
+        (time(16, 30), time(21), NIGHT, {"gather_at"}),
+        (time(16, 30), time(20, 59), NIGHT, set()),
+        (time(6), time(7), NIGHT, {"gather_at"}),
+        (time(6), time(7, 30), NIGHT, set()),
+        (time(11), time(13), (time(12), time(14)), {"gather_at"}),
+        (time(11), time(14), (time(12), time(14)), set()),
+        (time(16, 30), time(23), NONE, set()),
+    ],
+)
+def test_an_evening_ends_after_it_begins_and_when_texts_may_leave(
+    begin: time | None, end: time | None, quiet: tuple[time, time], refused: set[str]
+) -> None:
+    assert _evening(begin, end, quiet) == refused

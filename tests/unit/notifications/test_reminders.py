@@ -47,6 +47,7 @@ def _plan(
     *,
     rules: Mapping[str, str] = RULES,
     subjects: Sequence[int] = (5,),
+    hours: int = 12,
 ) -> Rewritten:
     """Rewrite these subjects' reminders to the rules, relative to one anchor."""
     rule = values(column("key", String), column("spec", String), name="rule").data(
@@ -59,6 +60,7 @@ def _plan(
             rule.c.key,
             rule.c.spec,
             literal(anchor, DateTime(timezone=True)).label("anchor"),
+            literal(hours, BigInteger).label("hours"),
         )
         .join_from(subject, rule, true())
         .where(rule.c.key != "")
@@ -243,6 +245,39 @@ def test_after_an_outage_the_useful_is_sent_and_the_rest_expires(session: Sessio
     taken = take_due(session, datetime(2026, 11, 26, 20, 0, tzinfo=UTC))
     assert [due.rule_key for due in taken] == ["one_day_before"]
     assert _rows(session) == [("24 18:00", "expired"), ("26 18:00", "done")]
+
+
+@pytest.mark.parametrize(
+    ("hours", "late", "state"),
+    [
+        (1, 59, "done"),
+        (1, 60, "expired"),
+        (3, 179, "done"),
+        (3, 180, "expired"),
+        (24, 1439, "done"),
+    ],
+)
+def test_how_late_one_is_still_sent_is_said_by_its_rule(
+    session: Session, hours: int, late: int, state: str
+) -> None:
+    _plan(session, rules={"three": RULES["three_days_before"]}, hours=hours)
+    take_due(session, datetime(2026, 11, 24, 10, 0, tzinfo=UTC) + timedelta(minutes=late))
+    assert _rows(session) == [("24 18:00", state)]
+
+
+def test_however_long_it_is_useful_it_never_comes_after_the_time_it_is_for(
+    session: Session,
+) -> None:
+    _plan(session, rules={"soon": "-90m"}, hours=24)
+    assert take_due(session, START) == []
+    assert [state for _, state in _rows(session)] == ["expired"]
+
+
+def test_a_rule_that_lasts_longer_from_now_on_changes_what_is_planned(session: Session) -> None:
+    _plan(session, hours=1)
+    assert _plan(session, hours=1) == Rewritten(0, 0)
+    assert _plan(session, hours=3) == Rewritten(2, 0)
+    assert len(take_due(session, datetime(2026, 11, 24, 12, 0, tzinfo=UTC))) == 1
 
 
 def test_a_rollback_gives_a_reminder_back(session: Session) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from notifications import retry
 from notifications.errors import ForbiddenMove, TemplateRefused
-from notifications.quiet import QuietHours, earliest
+from notifications.quiet import Gathering, QuietHours, earliest
 from notifications.segments import GSM_BASIC, GSM_EXTENDED, Segments, segments
 from notifications.states import FINAL, MOVES, State, may_become, refuse_forbidden_move
 from notifications.templates import clean, placeholders, render
@@ -146,6 +146,71 @@ def test_quiet_hours_by_day_and_none_at_all() -> None:
     assert earliest(noon_rest, _local(24, 13)) == _local(24, 14)
     never = QuietHours(time(0), time(0), SHANGHAI)
     assert earliest(never, _local(24, 3)) == _local(24, 3)
+
+
+EVENING = Gathering(time(16, 30), time(19, 30))
+
+
+def _weekend(day: date) -> bool:
+    return day.weekday() >= 5
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (_local(24, 16, 29), _local(24, 16, 29)),
+        (_local(24, 16, 30), _local(24, 19, 30)),
+        (_local(24, 19, 29), _local(24, 19, 30)),
+        (_local(24, 19, 30), _local(24, 19, 30)),
+        # quiet hours hold all the same
+        (_local(24, 20), _local(25, 7, 30)),
+        # a day of rest has no evening: what it holds leaves when the quiet hours after it are over
+        (_local(28, 17), _local(30, 7, 30)),
+        (_local(27, 17), _local(27, 19, 30)),
+    ],
+)
+def test_what_is_gathered_waits_for_the_end_of_the_evening(
+    now: datetime, expected: datetime
+) -> None:
+    assert earliest(POLICY, now, _weekend, EVENING) == expected
+
+
+def test_the_last_second_of_the_evening_waits_and_its_end_does_not() -> None:
+    last = _local(24, 19, 29).replace(second=59, microsecond=999_999)
+    assert earliest(POLICY, last, _weekend, EVENING) == _local(24, 19, 30)
+    assert earliest(POLICY, last, _weekend) == last
+
+
+@pytest.mark.parametrize(
+    ("quiet", "now", "expected"),
+    [
+        # the hours end within the evening, begin within it, and lie in it
+        ((time(12), time(17)), _local(24, 12), _local(24, 19, 30)),
+        ((time(12), time(16, 30)), _local(24, 13), _local(24, 19, 30)),
+        ((time(12), time(16)), _local(24, 13), _local(24, 16)),
+        ((time(18), time(19)), _local(24, 17), _local(24, 19, 30)),
+        ((time(18), time(19)), _local(24, 18, 30), _local(24, 19, 30)),
+        # an end that falls into quiet hours, which the form refuses, is passed over
+        ((time(19), time(21)), _local(24, 17), _local(24, 21)),
+        ((time(0), time(0)), _local(24, 17), _local(24, 19, 30)),
+    ],
+)
+def test_quiet_hours_and_an_evening_that_overlap_both_hold(
+    quiet: tuple[time, time], now: datetime, expected: datetime
+) -> None:
+    assert earliest(QuietHours(*quiet, SHANGHAI), now, gathering=EVENING) == expected
+
+
+def test_an_evening_may_end_just_before_midnight_and_never_reaches_the_next_day() -> None:
+    late = Gathering(time(22), time(23, 59))
+    none = QuietHours(time(0), time(0), SHANGHAI)
+    assert earliest(none, _local(24, 22), gathering=late) == _local(24, 23, 59)
+    assert earliest(none, _local(24, 23, 59), gathering=late) == _local(24, 23, 59)
+    assert earliest(none, _local(25, 0), gathering=late) == _local(25, 0)
+    # by the district's clock, whatever zone the moment is given in
+    assert earliest(none, datetime(2026, 11, 24, 14, 30, tzinfo=UTC), gathering=late) == _local(
+        24, 23, 59
+    )
 
 
 def test_a_final_state_never_moves() -> None:
