@@ -17,6 +17,7 @@ from coordination.domain.communication.events import (
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.people import links
+from coordination.domain.people.events import SchoolYearChanged
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.errors import TooMany
 from coordination.ground.text import LANGUAGES, Text, mask_name
@@ -125,7 +126,7 @@ def stop(uow: UnitOfWork, event: NoticeStopped) -> None:
     )
 
 
-def look_again(uow: UnitOfWork, _event: QuietPolicySet) -> None:
+def look_again(uow: UnitOfWork, _event: QuietPolicySet | SchoolYearChanged) -> None:
     """What waits by the old policy comes to a claim, which leaves it waiting or not by the new one."""
     outbox.look_again(uow.session, HELD_FOR)
 

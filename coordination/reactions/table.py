@@ -92,7 +92,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     QuietPolicySet: (on_communication.look_again,),
     ReminderRulesChanged: (on_practice.rules_changed,),
     RosterApplied: (on_people.roster_applied,),
-    SchoolYearChanged: (on_calendars.school_year_changed,),
+    SchoolYearChanged: (on_calendars.school_year_changed, on_communication.look_again),
     SessionCancelled: (on_practice.cancelled,),
     SessionMoved: (on_practice.moved,),
     SessionPublished: (on_practice.published,),

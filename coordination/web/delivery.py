@@ -71,7 +71,9 @@ _REASONS: dict[str, Text] = {
         "邮件服务器拒绝了账号或密码", "the mail server refuses our account or its password"
     ),
     "worker_stopped": Text("发送进程停止前没有发出", "not sent before its process stopped"),
-    "stale_claim": Text("轮到时已等得太久，重新排队", "its claim had grown old; it is queued again"),
+    "stale_claim": Text(
+        "轮到时已等得太久，重新排队", "its claim had grown old; it is queued again"
+    ),
     "sender_died": Text(
         "发送进程中断，是否发出待核实", "its process broke off; whether it left is being checked"
     ),

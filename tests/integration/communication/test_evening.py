@@ -14,9 +14,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
+from calendars.workdays import DayKind
 from coordination.domain.communication import calls, queries, services
 from coordination.domain.communication.models import Notice, QuietPolicy
-from coordination.domain.people import contacts
+from coordination.domain.people import contacts, schooldays
 from coordination.domain.people.models import ClassMember
 from coordination.domain.practice import services as practice
 from coordination.ground import clock
@@ -313,6 +314,26 @@ def test_what_waits_for_a_day_of_rest_is_held_for_that(stage: Stage) -> None:
     _send(stage, SATURDAY)
     monday = SATURDAY.replace(hour=7, minute=30) + timedelta(days=2)
     assert _held(stage) == {("notice", "quiet_hours", monday)}
+
+
+def test_a_day_of_rest_that_becomes_a_day_of_work_lets_go_what_waits_for_it(stage: Stage) -> None:
+    stage.keep_nights_quiet(rest_days=True)
+    _send(stage, SATURDAY)
+    stage.act(
+        "district_admin",
+        lambda uow: schooldays.set_days(
+            uow,
+            org_id=stage.world.things["district"],
+            first=SATURDAY.date(),
+            last=SATURDAY.date(),
+            kind=DayKind.MAKE_UP_WORKDAY,
+            name=Text("补课", "Make-up day"),
+        ),
+    )
+    assert len(_held(stage)) == 1
+    _deliver(stage, SATURDAY)
+    assert _held(stage) == set()
+    assert len(_phone(stage)) == 1
 
 
 def test_a_notice_that_was_stopped_in_the_evening_is_not_told_of(stage: Stage) -> None:
