@@ -252,7 +252,8 @@ def refuse_beyond(account: Account, more: Decimal) -> None:
         f"{_shortage(account, more).en} Ask the education bureau for more. What is urgent leaves if "
         "you say why here; the bureau sees the reason.",
     )
-    raise Conflict(sentence, code="budget_used_up", fields={"urgent_reason": sentence})
+    here = Text("确实不能等的，在这里写明理由。", "If it cannot wait, say why here.")
+    raise Conflict(sentence, code="budget_used_up", fields={"urgent_reason": here})
 
 
 def refuse_reminder_beyond(account: Account, more: Decimal) -> None:

@@ -128,3 +128,10 @@ def test_what_nobody_knows_to_have_left_says_that_it_is_being_checked(
     way = _way(stage, visit, message)
     _says(way, "核实中", "Being checked")
     _says(way, "连接中断，是否发出待核实", "whether it left is being checked")
+
+
+def test_a_step_without_a_reason_says_nothing_of_one(stage: Stage, visit: Visit) -> None:
+    message = _message(stage, stage.send())
+    _deliver(stage)
+    for page in _way(stage, visit, message).values():
+        assert "None" not in page.split("<main", 1)[1]
