@@ -204,7 +204,7 @@ def send_scheduled_notices(beat: Beat) -> None:
 
 
 def follow_silence(beat: Beat) -> None:
-    """Remind who has not confirmed a notice, and later put them on the call list."""
+    """Text or remind who has not answered a notice, and later put them on the call list."""
     from coordination.domain.communication.models import Notice
     from coordination.domain.communication.queries import is_going_out
     from coordination.domain.communication.services import climb, due_ladders

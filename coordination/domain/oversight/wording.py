@@ -74,7 +74,7 @@ def subject_word(subject_type: str) -> Text:
 _TICKS = {
     "heartbeat": Text("时钟心跳", "Heartbeat of the clock"),
     "send scheduled notices": Text("发出定时通知", "Send scheduled notices"),
-    "follow silence": Text("催确认、列电话名单", "Follow up what is not confirmed"),
+    "follow silence": Text("催回应、列电话名单", "Follow up what is not answered"),
     "write notices": Text("写出大范围通知", "Write notices to many"),
     "dispatch due messages": Text("派发到期消息", "Dispatch due messages"),
     "send due reminders": Text("生成到期提醒", "Write due reminders"),
