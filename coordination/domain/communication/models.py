@@ -128,6 +128,13 @@ class TextSpend(Base):
     )
 
 
+class TextReturned(Base):
+    """短信退费: a text that ended unsent, and whose cost was given back. Its key makes it once."""
+
+    __tablename__ = "text_returned"
+    message_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
 class WordingApproval(Row, Base):
     """模板报备: the provider's id and state for a wording in one language.
 

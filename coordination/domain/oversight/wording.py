@@ -81,6 +81,7 @@ _TICKS = {
     "expire holds": Text("释放过期保留", "Release expired holds"),
     "mail missing receipts": Text("补发邮件", "Mail what has no receipt"),
     "mark stopped numbers": Text("标记停发的号码", "Mark stopped numbers"),
+    "give back unsent texts": Text("退回没发出的短信费用", "Give back what was not sent"),
     "erase old texts": Text("清除旧消息正文", "Erase old texts"),
     "forget expired sign-ins": Text("清除过期登录", "Forget expired sign-ins"),
     "tidy calendars": Text("整理日历", "Tidy calendars"),
