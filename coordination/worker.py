@@ -38,6 +38,7 @@ from coordination.reactions import (
     on_people,
     reminders,
     together,
+    unsent_texts,
 )
 from coordination.reactions.carriers import Carriers, carriers_of
 from coordination.reactions.deliveries import Resolver
@@ -204,7 +205,7 @@ def send_scheduled_notices(beat: Beat) -> None:
 
 
 def follow_silence(beat: Beat) -> None:
-    """Remind who has not confirmed a notice, and later put them on the call list."""
+    """Text or remind who has not answered a notice, and later put them on the call list."""
     from coordination.domain.communication.models import Notice
     from coordination.domain.communication.queries import is_going_out
     from coordination.domain.communication.services import climb, due_ladders
@@ -278,6 +279,14 @@ def mail_missing_receipts(beat: Beat) -> None:
         by_mail.write_due(uow)
 
 
+def give_back_unsent_texts(beat: Beat) -> None:
+    """Give back to their accounts what texts of notices would have cost that ended unsent."""
+    more = True
+    while more:
+        with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+            more = bool(unsent_texts.give_back(uow))
+
+
 def tidy_calendars(beat: Beat) -> None:
     """Drop old tombstones, close addresses that nobody reads any more, write the year's holidays."""
     from coordination.domain.agenda import schoolyear
@@ -319,6 +328,7 @@ TICKS = (
     Tick("expire holds", 60, expire_holds),
     Tick("mark stopped numbers", 60, mark_stopped_numbers),
     Tick("mail missing receipts", 60, mail_missing_receipts),
+    Tick("give back unsent texts", 300, give_back_unsent_texts),
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("forget expired sign-ins", 3600, forget_expired),
     Tick("tidy calendars", 3600, tidy_calendars),

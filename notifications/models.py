@@ -122,6 +122,12 @@ class OutboxMessage(NotificationsBase):
         ),
         Index("ix_outbox_message_subject", "subject_type", "subject_id"),
         Index("ix_outbox_message_recipient", "recipient_id", "created_at"),
+        # a handful of all: what ended without a provider, or was refused by one
+        Index(
+            "ix_outbox_message_unsent",
+            "created_at",
+            postgresql_where=text("state in ('failed', 'suppressed', 'expired')"),
+        ),
         CheckConstraint(_one_of("state", State), name="state"),
         CheckConstraint(
             "message_class in ('info', 'confirm', 'sign', 'urgent', 'otp')",

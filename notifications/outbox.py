@@ -24,6 +24,7 @@ from sqlalchemy import (
     column,
     func,
     literal,
+    not_,
     select,
     update,
 )
@@ -33,7 +34,7 @@ from sqlalchemy.types import TypeEngine
 
 from notifications import clock, merged
 from notifications.models import DeliveryAttempt, HeldMessage, MergedMessage, OutboxMessage
-from notifications.states import WAITING, State
+from notifications.states import WAITING, AttemptState, State
 from notifications.values import PRIORITY, Outgoing
 
 # bounds the size of one statement's parameter
@@ -187,6 +188,28 @@ def waiting_count(session: Session, subject_type: str, subject_id: int) -> int:
             )
         )
         or 0
+    )
+
+
+_UNSENT = (State.FAILED, State.SUPPRESSED, State.EXPIRED)
+
+
+def ended_unsent(subject_type: str, since: datetime) -> Subquery:
+    """The ids of messages of a kind, written since then, that have ended and that no provider has
+    taken, nor may have: for a statement."""
+    taken = select(DeliveryAttempt.id).where(
+        DeliveryAttempt.message_id == OutboxMessage.id,
+        DeliveryAttempt.state.not_in((AttemptState.REFUSED, AttemptState.NOT_TAKEN)),
+    )
+    return (
+        select(OutboxMessage.id)
+        .where(
+            OutboxMessage.state.in_(_UNSENT),
+            OutboxMessage.subject_type == subject_type,
+            OutboxMessage.created_at > since,
+            not_(taken.exists()),
+        )
+        .subquery("unsent")
     )
 
 

@@ -62,15 +62,16 @@ def write(uow: UnitOfWork, event: NoticeStretchDue) -> None:
         for row in rows
     }
     message_class: MessageClass = "confirm" if notice.level == "confirm" else "info"
-    if notice.urgent_reason and not event.round:
+    first = event.round == notice.first_text
+    if notice.urgent_reason and first:
         message_class = "urgent"
     tell(
         uow,
-        "notice_nudge" if event.round else "notice",
+        "notice" if first else "notice_nudge",
         readers,
         {"sender": sender_of(uow.session, notice), "title": Text(notice.title_zh, notice.title_en)},
         subject=("notice", notice.id),
-        version=f"nudge-{event.round}" if event.round else "1",
+        version="1" if first else f"nudge-{event.round}",
         message_class=message_class,
         codes=codes,
         own_params=own,

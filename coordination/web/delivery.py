@@ -23,6 +23,7 @@ STATES: dict[str, tuple[Text, str]] = {
     "refused": (Text("通道拒收", "Refused by the carrier"), "bad"),
     "not_taken": (Text("通道没有收到，将重试", "Not taken; it is tried again"), ""),
     "skipped": (Text("无法发送", "Cannot be sent"), "bad"),
+    "on_page": (Text("仅平台，未发短信", "Platform only, no text"), ""),
 }
 
 _TAKEN_OR_NOT = Text(
@@ -47,6 +48,21 @@ _REASONS: dict[str, Text] = {
         "其中一条通知已撤回，其余另行发出", "one of its notices was withdrawn, the others go alone"
     ),
     "budget_used_up": Text("本月短信预算不够", "the month's budget for texts had no room for it"),
+    "read_on_page": Text("已在平台阅读，未发短信", "read on the platform, so no text was sent"),
+    "confirmed_on_page": Text(
+        "已在平台确认，未发短信", "confirmed on the platform, so no text was sent"
+    ),
+    "told_by_phone": Text("已电话告知，未发短信", "told by phone, so no text was sent"),
+    "answered_before_text": Text(
+        "发短信前这家已有回应，未发短信", "the family had answered before the texts left"
+    ),
+    "stopped_on_page": Text(
+        "发短信前已停止，仅在平台发布", "stopped before its texts left; it stands on the platform"
+    ),
+    "text_if_unread": Text("仅在平台发布，还没有发短信", "on the platform only, not texted yet"),
+    "text_if_unconfirmed": Text(
+        "仅在平台发布，还没有发短信", "on the platform only, not texted yet"
+    ),
     "sender_left": Text(
         "发送人到时已不再负责这些班级", "its sender no longer had these classes when the time came"
     ),

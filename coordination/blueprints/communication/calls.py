@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.blueprint import bp
-from coordination.domain.communication import calls
+from coordination.domain.communication import calls, queries
 from coordination.ground.errors import Conflict
 from coordination.ground.text import Text
 from coordination.web import delivery, when
@@ -30,10 +30,12 @@ def call_list(notice_id: int) -> ResponseReturnValue:
 def _page(notice_id: int, shown: int | None = None, number: str = "") -> str:
     with reading() as held:
         found = calls.calls_of(held, current_actor(), notice_id, when.today())
+        alone = queries.stands_alone(held, found.notice)
     return render_template(
         "communication/calls.html",
         found=found,
         notice=found.notice,
+        alone=alone,
         shown=shown,
         number=number,
         spoken=_spoken(number),

@@ -6,6 +6,7 @@ from typing import Any
 
 from wtforms import HiddenField, RadioField, SelectField, SelectMultipleField
 
+from coordination.ground.text import Text
 from coordination.web.forms import (
     Form,
     LineField,
@@ -15,6 +16,14 @@ from coordination.web.forms import (
     ParagraphField,
     both,
 )
+
+PAGE = "page"
+# the spans of `rules.LADDERS` in words
+SPANS = {
+    4: Text("4 小时", "4 hours"),
+    24: Text("1 天", "1 day"),
+    48: Text("2 天", "2 days"),
+}
 
 
 class NoticeForm(Form):
@@ -43,32 +52,26 @@ class NoticeForm(Form):
     # both empty: at once
     send_on = LocalDateField(both("定时发送：日期", "Send later: day"), [Optional()])
     send_time = LocalTimeField(both("定时发送：时间", "Send later: time"), [Optional()])
+    begins = RadioField(
+        both("怎么通知", "How families are told"),
+        choices=[
+            ("text", both("直接发短信", "By text")),
+            (
+                PAGE,
+                both(
+                    "先在平台发布，到时还没看的家庭才发短信",
+                    "On the platform first; a text later, only to families that have not looked",
+                ),
+            ),
+        ],
+        default="text",
+    )
     # what follows by itself: hours before each step, or "" for nothing
     ladder = SelectField(
-        both("没有确认时", "If nobody confirms"),
+        both("没有回应时，多久以后跟进", "If nobody answers, follow up after"),
         choices=[
             ("", both("不自动跟进", "Nothing follows")),
-            (
-                "4",
-                both(
-                    "4 小时后提醒一次，再过 4 小时列入电话名单",
-                    "Remind after 4 hours, call list after 4 more",
-                ),
-            ),
-            (
-                "24",
-                both(
-                    "1 天后提醒一次，再过 1 天列入电话名单",
-                    "Remind after a day, call list a day later",
-                ),
-            ),
-            (
-                "48",
-                both(
-                    "2 天后提醒一次，再过 2 天列入电话名单",
-                    "Remind after 2 days, call list 2 days later",
-                ),
-            ),
+            *((str(hours), both(span.zh, span.en)) for hours, span in SPANS.items()),
         ],
         default="",
     )

@@ -15,7 +15,7 @@ from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication import calls
 from coordination.blueprints.communication.blueprint import bp
-from coordination.blueprints.communication.forms import NoticeForm
+from coordination.blueprints.communication.forms import PAGE, SPANS, NoticeForm
 from coordination.domain.communication import budgets, queries, rules, services
 from coordination.domain.communication import calls as domain_calls
 from coordination.domain.communication.audience import (
@@ -129,6 +129,8 @@ class Addressees:
     planned: datetime | None = None
     # until when the texts will wait then, and why
     wait: Wait | None = None
+    # when the platform has had it alone long enough; None if the texts leave with it
+    texts_at: datetime | None = None
     # whose texts these are, and what their month has cost; None before anybody is chosen
     account: budgets.Account | None = None
 
@@ -136,14 +138,15 @@ class Addressees:
 def _addressees(held: Session, form: NoticeForm) -> Addressees:
     """Whom the form names now; the choices of the form are what the actor may write to."""
     planned = _send_at(form)
-    leaves = planned or clock.now()
+    texts_at = (planned or clock.now()) + _alone(form) if _alone(form) else None
+    leaves = texts_at or planned or clock.now()
     wait = wait_of_notice(held, leaves, when.zone())
     if form.org_id.data:
         org = held.get_one(Organisation, int(form.org_id.data))
         name = Text(org.name_zh, org.name_en)
         counts = counts_of_organisation(held, org.id, when.today())
         pays = _account(held, org.id, leaves)
-        return Addressees(_everybody(org), name, counts, None, planned, wait, pays)
+        return Addressees(_everybody(org), name, counts, None, planned, wait, texts_at, pays)
     groups = [
         g
         for g in queries.classes_to_write_to(held, current_actor())
@@ -154,7 +157,7 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
     label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
     sender = _sender(groups, school)
     account = _account(held, school.id, leaves) if school else None
-    return Addressees(label, sender, audience.counts(), audience, planned, wait, account)
+    return Addressees(label, sender, audience.counts(), audience, planned, wait, texts_at, account)
 
 
 def _account(held: Session, org_id: int, at: datetime) -> budgets.Account:
@@ -188,6 +191,46 @@ def _send_at(form: NoticeForm) -> datetime | None:
     if form.send_on.data is None or form.send_time.data is None:
         return None
     return when.aware(form.send_on.data, form.send_time.data)
+
+
+def _hours(form: NoticeForm) -> int | None:
+    return int(form.ladder.data) if form.ladder.data else None
+
+
+def _alone(form: NoticeForm) -> timedelta:
+    """How long the platform has the notice alone, before any text."""
+    if form.begins.data != PAGE:
+        return timedelta(0)
+    return timedelta(hours=_hours(form) or 0)
+
+
+def _how(level: str, hours: int | None, *, page_first: bool) -> Text:
+    """How families are told, in words."""
+    if not page_first or hours is None:
+        return Text("直接发短信", "By text")
+    span = SPANS[hours]
+    if level == "confirm":
+        return Text(
+            f"先在平台发布；{span.zh}后还没确认的家庭才发短信",
+            f"On the platform first; families that have not confirmed after {span.en} get a text",
+        )
+    return Text(
+        f"先在平台发布；{span.zh}后还没看的家庭才发短信",
+        f"On the platform first; families that have not read it after {span.en} get a text",
+    )
+
+
+def _then(level: str, hours: int | None, *, page_first: bool) -> Text:
+    """What follows by itself if nobody confirms, in words."""
+    if level != "confirm" or hours is None:
+        return Text("不自动跟进", "Nothing follows")
+    span = SPANS[hours]
+    if page_first:
+        return Text(f"短信发出 {span.zh}后列入电话名单", f"Call list {span.en} after the text")
+    return Text(
+        f"{span.zh}后提醒一次，再过 {span.zh}列入电话名单",
+        f"Remind after {span.en}, call list {span.en} later",
+    )
 
 
 def _offer(held: Session, form: NoticeForm) -> bool:
@@ -277,6 +320,7 @@ def _as_typed(notice: Notice) -> dict[str, object]:
         "body_en": notice.body_en,
         "level": notice.level,
         "urgent_reason": notice.urgent_reason or "",
+        "begins": PAGE if notice.page_first else "text",
         "ladder": str(notice.ladder_hours or ""),
         "due_on": when.local(notice.due_at).date() if notice.due_at else None,
         "send_on": planned.date() if planned else None,
@@ -295,10 +339,18 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
             notice_id = _send(uow, form, changing).id
         if done.ok and notice_id is not None:
             planned = _send_at(form)
-            wait = None if form.urgent_reason.data else _wait(planned or clock.now())
+            texts = not form.urgent_reason.data and not _alone(form)
+            wait = _wait(planned or clock.now()) if texts else None
             zh, en = _moments(wait.until if wait else planned or clock.now())
             if planned:
                 say(Text(f"已定时，将于 {zh} 发出。", f"Scheduled: it leaves on {en}."))
+            elif _alone(form):
+                say(
+                    Text(
+                        "已在平台发布，现在不发短信。",
+                        "It is on the platform; no text leaves now.",
+                    )
+                )
             elif wait:
                 say(Text(f"通知已写好，短信将于 {zh} 发出。", f"Done: the texts leave on {en}."))
             else:
@@ -318,7 +370,14 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
             links_allowed=_links_allowed(),
         )
         rules.refuse_poor_reason(form.urgent_reason.data or "")
-        rules.refuse_poor_times(send_at=_send_at(form), due_at=_due(form), now=clock.now())
+        rules.refuse_odd_beginning(
+            page_first=form.begins.data == PAGE,
+            hours=_hours(form),
+            urgent_reason=form.urgent_reason.data or "",
+        )
+        rules.refuse_poor_times(
+            send_at=_send_at(form), due_at=_due(form), now=clock.now(), alone=_alone(form)
+        )
         rules.refuse_concerns([c for c in _concerns(held, form) if c.stops], ())
     if not done.ok or not (form.org_id.data or form.class_ids.data):
         return _compose(form, changing)
@@ -368,7 +427,8 @@ def _send(uow: UnitOfWork, form: NoticeForm, changing: int | None) -> Notice:
         "level": form.level.data or "confirm",
         "due_at": _due(form),
         "send_at": _send_at(form),
-        "ladder_hours": int(form.ladder.data) if form.ladder.data else None,
+        "ladder_hours": _hours(form),
+        "page_first": form.begins.data == PAGE,
         "links_allowed": _links_allowed(),
         "urgent_reason": form.urgent_reason.data or "",
         "looked_at": (form.looked_at.data or "").split(),
@@ -400,6 +460,8 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
         kinds=" ".join(sorted({c.kind for c in found})),
         previews=previews,
         cost=_cost(previews),
+        how=_how(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
+        then=_then(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
         action=_action(changing),
     )
 
@@ -430,9 +492,16 @@ def show(notice_id: int) -> ResponseReturnValue:
         counts = queries.funnel(held, notice, clock.now())
         may_call = bool(domain_calls.classes_to_call(held, current_actor(), notice))
         going = queries.is_going_out(held, notice)
+        alone = queries.stands_alone(held, notice)
+        due = notice.ladder_at
+        text_at = due if alone else None
+        if text_at and (wait := wait_of_notice(held, text_at, when.zone())):
+            text_at = wait.until
     return render_template(
         "communication/show.html",
         notice=notice,
+        alone=alone,
+        text_at=text_at,
         lines=lines,
         page=page,
         counts=counts,
@@ -448,7 +517,7 @@ def show(notice_id: int) -> ResponseReturnValue:
 
 def _show_unsent(held: Session, notice: Notice) -> str:
     """A notice that waits for its time, or was withdrawn before it."""
-    leaves = max(notice.send_at or clock.now(), clock.now())
+    leaves = services.texts_at(notice, max(notice.send_at or clock.now(), clock.now()))
     wait = None if notice.urgent_reason else wait_of_notice(held, leaves, when.zone())
     if notice.reach in services.WIDE:
         org = held.get_one(Organisation, notice.school_id)
@@ -464,6 +533,8 @@ def _show_unsent(held: Session, notice: Notice) -> str:
         counts=counts,
         wait=wait,
         reason=delivery.reason_word(notice.unsent_reason),
+        how=_how(notice.level, notice.ladder_hours, page_first=notice.page_first),
+        then=_then(notice.level, notice.ladder_hours, page_first=notice.page_first),
         may_write=services.may_nudge(current_actor(), notice),
     )
 
@@ -479,9 +550,11 @@ def progress(notice_id: int) -> ResponseReturnValue:
         found = delivered_so_far(held, "notice", notice.id, clock.now())
         more = queries.unwritten(held, notice)
         going = queries.is_going_out(held, notice)
+        alone = queries.stands_alone(held, notice)
     return render_template(
         "communication/progress.html",
         notice=notice,
+        alone=alone,
         found=found,
         more=more,
         going=going,
@@ -507,9 +580,12 @@ def confirm_stop(notice_id: int) -> ResponseReturnValue:
         found = delivered_so_far(held, "notice", notice.id, clock.now())
         more = queries.unwritten(held, notice)
         going = queries.is_going_out(held, notice)
+        alone = queries.stands_alone(held, notice)
     return render_template(
         "communication/stop.html",
         notice=notice,
+        # a text would still come
+        alone=alone and notice.ladder_at is not None,
         going=going,
         waiting=found.count(WAITING) + more,
         gone=found.total - found.count(WAITING),
@@ -521,9 +597,18 @@ def confirm_stop(notice_id: int) -> ResponseReturnValue:
 def stop(notice_id: int) -> ResponseReturnValue:
     """Let nothing more leave."""
     with unit_of_work() as uow:
-        unsent = services.stop_notice(uow, notice_id=notice_id).sent_at is None
+        notice = services.stop_notice(uow, notice_id=notice_id)
+        unsent, alone = notice.sent_at is None, queries.stands_alone(uow.session, notice)
     if unsent:
         say(Text("已撤回，没有任何家长收到。", "Withdrawn; nobody has been written to."))
+        return redirect(url_for("communication.show", notice_id=notice_id), 303)
+    if alone:
+        say(
+            Text(
+                "已停止，不会再发短信。通知仍在平台上，家长看得到。",
+                "Stopped; no text will leave. Families can still read it on the platform.",
+            )
+        )
         return redirect(url_for("communication.show", notice_id=notice_id), 303)
     say(
         Text(
@@ -534,25 +619,37 @@ def stop(notice_id: int) -> ResponseReturnValue:
     return redirect(url_for("communication.progress", notice_id=notice_id), 303)
 
 
+def _chased(count: int, *, alone: bool) -> Text:
+    """What pressing the button has done; `alone` says that the notice was on the platform only."""
+    if wait := _wait(clock.now()):
+        zh, en = _moments(wait.until)
+        if alone:
+            return Text(
+                f"将于 {zh} 给 {count} 个还没回应的家庭发短信。",
+                f"Texts to silent families leave on {en}: {count}.",
+            )
+        return Text(
+            f"将于 {zh} 提醒 {count} 位未回复的家长。",
+            f"{count} silent guardians will be reminded on {en}.",
+        )
+    if alone:
+        return Text(
+            f"正在给 {count} 个还没回应的家庭发短信。",
+            f"Texts to silent families on their way: {count}.",
+        )
+    return Text(f"已提醒 {count} 位未回复的家长。", f"{count} silent guardians were reminded.")
+
+
 @bp.post("/<int:notice_id>/nudge")
 @guard(Access.STAFF)
 def nudge(notice_id: int) -> ResponseReturnValue:
     """Remind only the silent."""
     try:
         with unit_of_work() as uow:
+            notice = uow.session.get(Notice, notice_id)
+            alone = notice is not None and queries.stands_alone(uow.session, notice)
             count = services.nudge_silent(uow, notice_id=notice_id)
-        if wait := _wait(clock.now()):
-            zh, en = _moments(wait.until)
-            say(
-                Text(
-                    f"将于 {zh} 提醒 {count} 位未回复的家长。",
-                    f"{count} silent guardians will be reminded on {en}.",
-                )
-            )
-        else:
-            say(
-                Text(f"已提醒 {count} 位未回复的家长。", f"{count} silent guardians were reminded.")
-            )
+        say(_chased(count, alone=alone))
     except CoordinationError as refusal:
         if refusal.status in (403, 404):
             raise
@@ -720,15 +817,17 @@ def unsent(session: Session, actor: Actor, now: datetime) -> list[Waiting]:
 
 @waits_for_family
 def unanswered(session: Session, actor: Actor, _now: datetime) -> list[Waiting]:
-    """Notices that a guardian has still to confirm."""
+    """Notices that a guardian has still to confirm, or to read where no text has told of them."""
     return [
         Waiting(
             title=Text(line.notice.title_zh, line.notice.title_en),
             url=url_for("communication.mine", notice_id=line.notice.id),
-            detail=Text("请确认收到", "Please confirm"),
+            detail=Text("请确认收到", "Please confirm")
+            if line.notice.level == "confirm"
+            else Text("新通知，请查看", "New; please read it"),
             due=line.notice.due_at,
             child_ids=frozenset(line.child_ids),
         )
         for line in queries.inbox_of(session, actor)
-        if line.notice.level == "confirm" and line.confirmed_at is None and not line.by_phone
+        if line.is_open and (line.notice.level == "confirm" or line.notice.page_first)
     ]

@@ -5,7 +5,8 @@ What follows from something that happened (moved, cancelled, due) is counted and
 
 A text is counted when it is written, by our own count of segments, in a row for each round, stretch or
 happening; those who claim, send and record know nothing of it. What a stop keeps from leaving is given
-back; what fails or comes too late is not, so that an account shows rather too much than too little.
+back, and what of a notice ended without a provider having taken it (`reactions/unsent_texts.py`); of
+other messages that stays counted, so that an account shows rather too much than too little.
 """
 
 from __future__ import annotations
@@ -167,16 +168,23 @@ def charge(uow: UnitOfWork, texts: Mapping[int, Sequence[int]], subject: tuple[s
         uow.session.execute(insert(TextSpend), rows)
 
 
-def give_back(uow: UnitOfWork, subject: tuple[str, int], texts: int, segments: int) -> None:
+def give_back(
+    uow: UnitOfWork,
+    subject: tuple[str, int],
+    texts: int,
+    segments: int,
+    *,
+    month: date | None = None,
+) -> None:
     """Give back what so many texts of a subject had cost, of which none left: to the month they were
-    counted in, the latest first."""
+    counted in, that is `month` if it is known, and else the latest first."""
     written = uow.session.execute(
         select(TextSpend.org_id, TextSpend.month, func.sum(TextSpend.texts))
         .where(TextSpend.subject_type == subject[0], TextSpend.subject_id == subject[1])
         .group_by(TextSpend.org_id, TextSpend.month)
         .order_by(TextSpend.month.desc(), TextSpend.org_id)
     ).all()
-    for org, month, count in written:
+    for org, counted_in, count in sorted(written, key=lambda row: row.month != month):
         back = min(texts, int(count))
         if back <= 0:
             continue
@@ -185,7 +193,7 @@ def give_back(uow: UnitOfWork, subject: tuple[str, int], texts: int, segments: i
         uow.session.execute(
             insert(TextSpend).values(
                 org_id=org,
-                month=month,
+                month=counted_in,
                 subject_type=subject[0],
                 subject_id=subject[1],
                 texts=-back,

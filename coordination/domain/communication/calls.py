@@ -63,12 +63,16 @@ class CallLine:
     child: str
     class_name: Text
     guardians: tuple[ToCall, ...]
+    # the text itself was the reminder, and stayed unanswered
+    overdue: bool = False
 
     @property
     def pressing(self) -> bool:
         """No text reached any of them, or a reminder stayed unanswered."""
-        return all(g.state in UNREACHED for g in self.guardians) or any(
-            g.reminded for g in self.guardians
+        return (
+            self.overdue
+            or all(g.state in UNREACHED for g in self.guardians)
+            or any(g.reminded for g in self.guardians)
         )
 
 
@@ -100,7 +104,7 @@ class CallList:
 
     @property
     def waiting(self) -> list[CallLine]:
-        """Those who have their text and may still answer by themselves."""
+        """Those who have their text, or will get it, and may still answer by themselves."""
         return [line for line in self.lines if not line.pressing]
 
 
@@ -179,9 +183,9 @@ def _lines(
     standing = queries.standing_of(session, notice.id, told)
     masks = contacts.masks_of(session, people)
     by_guardian = {row.guardian_id: row for row in rows}
-    reminded: dict[str, int] = defaultdict(int)
+    rounds: dict[str, int] = defaultdict(int)
     for row in rows:
-        reminded[row.household_key] = max(reminded[row.household_key], row.nudges)
+        rounds[row.household_key] = max(rounds[row.household_key], row.nudges)
     guardians: dict[int, list[ToCall]] = defaultdict(list)
     for child, guardian, relation, name in session.execute(
         select(Guardianship.child_id, Guardianship.guardian_id, Guardianship.relation, Person.name)
@@ -194,7 +198,9 @@ def _lines(
         .order_by(Guardianship.contact_order, Guardianship.guardian_id)
     ):
         row = by_guardian[guardian]
-        state, reason = standing.get(row.household_key, ("queued", None))
+        written = rounds[row.household_key]
+        unwritten = queries.ON_PAGE if notice.page_first and not written else "queued"
+        state, reason = standing.get(row.household_key, (unwritten, None))
         if row.skip_reason is not None:
             state, reason = "suppressed", row.skip_reason
         guardians[child].append(
@@ -205,11 +211,12 @@ def _lines(
                 masks.get(guardian),
                 state,
                 reason,
-                queries.reminders_left(reminded[row.household_key], state),
+                queries.reminders_left(max(written - notice.first_text, 0), state),
             )
         )
+    overdue = notice.page_first and notice.calls_since is not None
     return [
-        CallLine(child, name, group, tuple(guardians[child]))
+        CallLine(child, name, group, tuple(guardians[child]), overdue)
         for child, (name, group) in places.items()
         if child not in answered and guardians[child]
     ]

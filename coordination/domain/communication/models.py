@@ -43,7 +43,9 @@ class Notice(Row, Base):
     # when the clock is to send it; kept after that, so that one sees what was planned
     send_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
-    # how long the clock waits for a confirmation before each next step (services.climb), when the
+    # stands on the platform alone until the first step, which texts those who are silent then
+    page_first: Mapped[bool] = mapped_column(server_default=text("false"))
+    # how long the clock waits for an answer before each next step (services.climb), when the
     # next one is due, and since when the call list is
     ladder_hours: Mapped[int | None]
     ladder_at: Mapped[datetime | None]
@@ -60,7 +62,17 @@ class Notice(Row, Base):
         CheckConstraint("state in ('draft','scheduled','sent','cancelled')", name="state"),
         CheckConstraint("state <> 'scheduled' or send_at is not null", name="scheduled"),
         CheckConstraint("reach in ('classes','school','district')", name="reach"),
+        # a family that never looks must be written to, and what is urgent at once
+        CheckConstraint(
+            "not page_first or (ladder_hours is not null and urgent_reason is null)",
+            name="page_first",
+        ),
     )
+
+    @property
+    def first_text(self) -> int:
+        """The round that writes the first text; what comes after it are reminders."""
+        return 1 if self.page_first else 0
 
 
 class QuietPolicy(Row, Base):
@@ -125,6 +137,13 @@ class TextSpend(Base):
     )
 
 
+class TextReturned(Base):
+    """短信退费: a text that ended unsent, and whose cost was given back. Its key makes it once."""
+
+    __tablename__ = "text_returned"
+    message_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
 class WordingApproval(Row, Base):
     """模板报备: the provider's id and state for a wording in one language.
 
@@ -170,6 +189,7 @@ explain("uq_wording_approval_template_id", _entered_meanwhile)
 class NoticeRound(Row, Base):
     """发送轮次: the first text (0) or a reminder (1, 2, …), written out a stretch at a time.
 
+    Of a notice that begins on the platform, 0 lists its recipients and 1 is the first text.
     `upto` is the last recipient row whose text stands in the outbox.
     """
 

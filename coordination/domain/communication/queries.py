@@ -17,9 +17,11 @@ from sqlalchemy import (
     case,
     cast,
     func,
+    literal,
     not_,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Session
@@ -90,6 +92,7 @@ def notices_of(session: Session, actor: Actor, limit: int = 50) -> list[NoticeLi
             select(
                 NoticeRecipient.notice_id,
                 func.count().filter(NoticeRecipient.told_via_id == NoticeRecipient.guardian_id),
+                func.count().filter(NoticeRecipient.nudges > 0),
                 func.count(func.coalesce(NoticeRecipient.read_at, NoticeRecipient.reached_at)),
                 func.count(func.coalesce(NoticeRecipient.confirmed_at, NoticeRecipient.reached_at)),
             )
@@ -100,12 +103,12 @@ def notices_of(session: Session, actor: Actor, limit: int = 50) -> list[NoticeLi
     standing = outbox.standing(session, "notice", [n.id for n in notices])
     lines = []
     for notice in notices:
-        told, read, confirmed = counts.get(notice.id, (0, 0, 0))
+        told, chased, read, confirmed = counts.get(notice.id, (0, 0, 0, 0))
         states = standing.get(notice.id, {})
         lines.append(
             NoticeLine(
                 notice=notice,
-                told=told,
+                told=chased if notice.page_first else told,
                 delivered=sum(n for s, n in states.items() if s == "delivered"),
                 failed=sum(n for s, n in states.items() if s in UNREACHED),
                 read=read,
@@ -154,6 +157,9 @@ class Funnel:
     # of those queued, what must not leave before an hour, and until when the first of it waits
     held: int = 0
     held_until: datetime | None = None
+    # of a notice that began on the platform: households that were texted after all, and the others
+    chased: int = 0
+    spared: int = 0
 
     @property
     def seconds_left(self) -> int | None:
@@ -162,6 +168,8 @@ class Funnel:
 
 
 PACE = 10
+# the state of who was not texted, as the notice began on the platform
+ON_PAGE = "on_page"
 _TAKEN = ("accepted", "sent", "delivered", "undelivered", "failed", "unknown")
 
 
@@ -171,11 +179,13 @@ def _standing(notice: Notice) -> Subquery:
     answer = answer_of(notice)
     # what was done to the phone, and what was answered, counts for all who share it
     answered = func.bool_or(answer.is_not(None)).over(partition_by=row.household_key)
-    nudges = func.max(row.nudges).over(partition_by=row.household_key)
+    rounds = func.max(row.nudges).over(partition_by=row.household_key)
+    untold = literal("cancelled" if notice.state == "cancelled" else "queued")
     state = case(
         (row.skip_reason.is_not(None), "skipped"),
         else_=func.coalesce(
-            newest.c.state, "cancelled" if notice.state == "cancelled" else "queued"
+            newest.c.state,
+            case((rounds == 0, ON_PAGE), else_=untold) if notice.page_first else untold,
         ),
     )
     held = (
@@ -189,7 +199,8 @@ def _standing(notice: Notice) -> Subquery:
             row.reached_at,
             (row.told_via_id == row.guardian_id).label("told"),
             answered.label("answered"),
-            nudges.label("nudges"),
+            func.greatest(rounds - notice.first_text, 0).label("nudges"),
+            rounds.label("rounds"),
             state.label("state"),
             func.coalesce(row.skip_reason, newest.c.reason_code).label("reason"),
             newest.c.id.label("message_id"),
@@ -201,14 +212,15 @@ def _standing(notice: Notice) -> Subquery:
         .subquery("held")
     )
     unreached = held.c.state.in_(UNREACHED)
+    # a reminder that is still held has reminded nobody
+    chased = held.c.nudges > case((held.c.state == "held", 1), else_=0)
+    if notice.page_first and notice.calls_since is not None:
+        chased = true()  # the text was the reminder
     return select(
         held,
         unreached.label("unreached"),
         # silent although reminded, or never reached: somebody has to phone
-        and_(
-            not_(held.c.answered),
-            or_(unreached, held.c.nudges > case((held.c.state == "held", 1), else_=0)),
-        ).label("to_call"),
+        and_(not_(held.c.answered), or_(unreached, chased)).label("to_call"),
     ).subquery("standing")
 
 
@@ -300,6 +312,8 @@ def funnel(session: Session, notice: Notice, now: datetime) -> Funnel:
             ),
             number(state == "held"),
             func.min(found.c.next_at).filter(state == "held"),
+            number(found.c.told, found.c.rounds > 0),
+            number(found.c.told, found.c.rounds < notice.first_text),
         )
     ).one()
     return Funnel(*row)
@@ -315,6 +329,16 @@ def is_going_out(session: Session, notice: Notice) -> bool:
         .limit(1)
     )
     return unwritten is not None or bool(outbox.waiting_count(session, "notice", notice.id))
+
+
+def stands_alone(session: Session, notice: Notice) -> bool:
+    """Whether a notice has left for the platform, and no text of it was written."""
+    if not notice.page_first or notice.sent_at is None:
+        return False
+    texted = select(NoticeRound.id).where(
+        NoticeRound.notice_id == notice.id, NoticeRound.number >= notice.first_text
+    )
+    return not session.scalar(select(texted.exists()))
 
 
 def unwritten(session: Session, notice: Notice) -> int:
@@ -334,6 +358,8 @@ def unwritten(session: Session, notice: Notice) -> int:
                 NoticeRound.done_at.is_(None),
                 NoticeRecipient.id > NoticeRound.upto,
                 NoticeRecipient.told_via_id == NoticeRecipient.guardian_id,
+                # of what begins on the platform, 0 writes nobody
+                NoticeRound.number >= notice.first_text,
                 or_(NoticeRound.number == 0, NoticeRecipient.nudges == NoticeRound.number),
             )
         )
@@ -399,6 +425,12 @@ class InboxLine:
     read_at: datetime | None = None
     # told by phone instead
     by_phone: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its guardian has still to do what it asks for."""
+        confirm = self.notice.level == "confirm"
+        return not self.by_phone and (self.confirmed_at if confirm else self.read_at) is None
 
 
 def said_together(session: Session, actor: Actor, lead_id: int) -> list[InboxLine]:

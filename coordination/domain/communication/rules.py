@@ -15,7 +15,7 @@ LONGEST_BODY = 2000
 SHORTEST_REASON = 4
 LONGEST_REASON = 120
 NUDGE_GAP = timedelta(hours=1)
-# hours without a confirmation before each next step
+# hours without an answer before each next step
 LADDERS = (4, 24, 48)
 # further away is a slip of the year rather than a plan
 LONGEST_AHEAD = timedelta(days=366)
@@ -104,8 +104,36 @@ def refuse_odd_ladder(hours: int | None) -> None:
         )
 
 
-def refuse_poor_times(*, send_at: datetime | None, due_at: datetime | None, now: datetime) -> None:
-    """Refuse to send in the past or in years, and to ask for answers before anybody has the text."""
+def refuse_odd_beginning(*, page_first: bool, hours: int | None, urgent_reason: str) -> None:
+    """What begins on the platform is texted after a while to who has not looked; what is urgent
+    cannot wait for that."""
+    fields: dict[str, Text] = {}
+    if page_first and urgent_reason.strip():
+        fields["begins"] = Text(
+            "紧急通知要马上发短信，不能先只在平台发布。请改选“直接发短信”，或清空“不能等的理由”。",
+            "What is urgent must leave as a text at once. Choose 'By text', or clear the reason why "
+            "it cannot wait.",
+        )
+    if page_first and hours is None:
+        fields["ladder"] = Text(
+            "请选择多久以后给还没回应的家庭发短信。",
+            "Choose after how long families that have not answered get a text.",
+        )
+    if fields:
+        raise Invalid(fields=fields)
+
+
+def refuse_poor_times(
+    *,
+    send_at: datetime | None,
+    due_at: datetime | None,
+    now: datetime,
+    alone: timedelta = timedelta(0),
+) -> None:
+    """Refuse to send in the past or in years, and to ask for answers before anybody has the text.
+
+    `alone` is how long the notice stands on the platform without one.
+    """
     fields: dict[str, Text] = {}
     if send_at is not None and send_at <= now:
         fields["send_on"] = Text(
@@ -125,6 +153,11 @@ def refuse_poor_times(*, send_at: datetime | None, due_at: datetime | None, now:
         fields["due_on"] = Text(
             "通知发出时已过截止时间。请推后截止日期，或提前发送。",
             "The notice would leave after this; choose a later date, or send it earlier.",
+        )
+    elif due_at is not None and alone and due_at <= (send_at or now) + alone:
+        fields["due_on"] = Text(
+            "短信还没发就到截止时间了。请推后截止日期，或缩短等待时间。",
+            "The texts would leave after this; choose a later date, or a shorter wait.",
         )
     if fields:
         raise Invalid(fields=fields)

@@ -67,6 +67,7 @@ class Said(TypedDict):
     urgent_reason: NotRequired[str]
     looked_at: NotRequired[Collection[str]]
     ladder_hours: NotRequired[int | None]
+    page_first: NotRequired[bool]
 
 
 def send_notice(
@@ -157,6 +158,7 @@ def _write(
     urgent_reason: str = "",
     looked_at: Collection[str] = (),
     ladder_hours: int | None = None,
+    page_first: bool = False,
 ) -> None:
     """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock."""
     for place in places_of(notice):
@@ -172,7 +174,15 @@ def _write(
     rules.refuse_concerns(found, looked_at)
     rules.refuse_poor_reason(urgent_reason)
     rules.refuse_odd_ladder(ladder_hours)
-    rules.refuse_poor_times(send_at=send_at, due_at=due_at, now=uow.now)
+    rules.refuse_odd_beginning(
+        page_first=page_first, hours=ladder_hours, urgent_reason=urgent_reason
+    )
+    rules.refuse_poor_times(
+        send_at=send_at,
+        due_at=due_at,
+        now=uow.now,
+        alone=timedelta(hours=ladder_hours or 0) if page_first else timedelta(0),
+    )
     recipient = recipients_query(children_of(notice, uow.now.date()), uow.now.date())
     if not uow.session.scalar(select(select(recipient).exists())):
         raise Conflict(
@@ -189,8 +199,9 @@ def _write(
     notice.urgent_reason = urgent_reason.strip() or None
     notice.looked_at = sorted({c.kind for c in found}) or None
     notice.send_at = send_at
+    notice.page_first = page_first
     # who need not confirm is not asked again
-    notice.ladder_hours = ladder_hours if level == "confirm" else None
+    notice.ladder_hours = ladder_hours if level == "confirm" or page_first else None
     if send_at is None:
         _leave(uow, notice)
     else:
@@ -199,44 +210,66 @@ def _write(
     uow.session.flush()  # rounds and recipients refer to it
     today = uow.now.date()
     # one that is scheduled is held to the budget of its month now, and again when it leaves
-    segments = _within_budget(uow, notice, "notice", today)
+    segments = _within_budget(uow, notice, today)
     if send_at is None:
         _begin_round(uow, notice, 0, segments)
 
 
-def _within_budget(uow: UnitOfWork, notice: Notice, key: str, today: date) -> tuple[int, int]:
-    """Segments of a round and of one of its texts; refuses a routine one that the budget cannot bear.
+def _within_budget(uow: UnitOfWork, notice: Notice, today: date) -> tuple[int, int]:
+    """Segments of a notice to all and of one of its texts; refuses a routine one that the budget
+    cannot bear.
 
     The lock is held until what is sent stands in the outbox (or as reserved), so that of two who
     send at once the second sees what the first has spent. Without a budget nothing is estimated.
+    What begins on the platform must fit as if nobody looked there, in the month of its texts, and
+    has nothing reserved: most of it is never written.
     """
     if not budgets.lock(uow, notice.school_id):
         return 0, 0
-    if key == "notice":
-        texts = texts_by_language(
-            uow.session, children_of(notice, today), today, urgent=bool(notice.urgent_reason)
-        )
-    else:
-        texts = {
-            language: count
-            for language, count in uow.session.execute(
-                select(NoticeRecipient.language, func.count())
-                .where(is_silent(notice))
-                .group_by(NoticeRecipient.language)
-            )
-        }
-    total, each = budgets.estimate(uow.session, notice, key, texts)
-    planned = notice.send_at if notice.state == "scheduled" else None
-    month = budgets.month_of(planned or uow.now)
-    account = budgets.accounts(uow.session, [notice.school_id], month)[notice.school_id]
+    texts = texts_by_language(
+        uow.session, children_of(notice, today), today, urgent=bool(notice.urgent_reason)
+    )
+    total, each = budgets.estimate(uow.session, notice, "notice", texts)
+    leaves = notice.send_at if notice.state == "scheduled" else None
+    account = _account(uow, notice, texts_at(notice, leaves or uow.now))
     needed = budgets.cost(total)
-    if key != "notice":
-        budgets.refuse_reminder_beyond(account, needed)
-    elif notice.urgent_reason:
+    if notice.urgent_reason:
         notice.over_budget = account.has_no_room(needed)
     else:
         budgets.refuse_beyond(account, needed)
+    return (0, 0) if notice.page_first else (total, each)
+
+
+def _to_the_silent(
+    uow: UnitOfWork, notice: Notice, number: int, *, held: bool = True
+) -> tuple[int, int]:
+    """Segments of a round to the silent and of one of its texts; refuses one by hand (`held`) that
+    the budget cannot bear. What a notice promised when it left is written in any case."""
+    if not budgets.lock(uow, notice.school_id):
+        return 0, 0
+    texts = {
+        language: count
+        for language, count in uow.session.execute(
+            select(NoticeRecipient.language, func.count())
+            .where(is_silent(notice))
+            .group_by(NoticeRecipient.language)
+        )
+    }
+    key = "notice" if number == notice.first_text else "notice_nudge"
+    total, each = budgets.estimate(uow.session, notice, key, texts)
+    if held:
+        budgets.refuse_reminder_beyond(_account(uow, notice, uow.now), budgets.cost(total))
     return total, each
+
+
+def _account(uow: UnitOfWork, notice: Notice, at: datetime) -> budgets.Account:
+    month = budgets.month_of(at)
+    return budgets.accounts(uow.session, [notice.school_id], month)[notice.school_id]
+
+
+def texts_at(notice: Notice, leaves: datetime) -> datetime:
+    """When the first texts of a notice are due that leaves at `leaves`."""
+    return leaves + timedelta(hours=notice.ladder_hours or 0) if notice.page_first else leaves
 
 
 # -- sending by the clock -----------------------------------------------------------------------
@@ -273,7 +306,7 @@ def send_scheduled(uow: UnitOfWork, *, notice_id: int, today: date) -> bool:
     notice.unsent_reason = _why_not(uow, notice, today)
     if not notice.unsent_reason:
         try:
-            segments = _within_budget(uow, notice, "notice", today)
+            segments = _within_budget(uow, notice, today)
         except Conflict:
             notice.unsent_reason = NO_BUDGET
     if notice.unsent_reason:
@@ -447,6 +480,9 @@ def _stretch(
         return
     if begun.number == 0 and begun.upto == 0:
         _fill_recipients(uow, notice, today or uow.now.date())
+    if begun.number < notice.first_text:
+        begun.done_at = uow.now  # they find it on the platform
+        return
     query = (
         select(NoticeRecipient.id)
         .where(
@@ -593,7 +629,8 @@ def may_nudge(actor: Actor, notice: Notice) -> bool:
 
 
 def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
-    """Remind only those who have not answered; how many."""
+    """Remind only those who have not answered; how many. Of a notice that stands on the platform
+    alone this is the first text, and the clock writes no other."""
     # the lock comes before the look at the last reminder: two presses are one reminder
     notice = _locked(uow, notice_id)
     if notice is None:
@@ -625,7 +662,7 @@ def nudge_silent(uow: UnitOfWork, *, notice_id: int) -> int:
         )
     last = rounds[-1]
     rules.refuse_impatience(last.started_at if last.number else None, uow.now)
-    segments = _within_budget(uow, notice, "notice_nudge", uow.now.date())
+    segments = _to_the_silent(uow, notice, last.number + 1)
     reminded = _mark_silent(uow, notice, last.number + 1)
     if not reminded:
         raise Conflict(
@@ -647,7 +684,7 @@ def _mark_silent(uow: UnitOfWork, notice: Notice, number: int) -> int:
     )
 
 
-# -- what follows by itself when a notice is not confirmed -----------------------------------------
+# -- what follows by itself when a notice is not answered ------------------------------------------
 
 
 def due_ladders(session: Session, now: datetime) -> list[int]:
@@ -661,7 +698,7 @@ def due_ladders(session: Session, now: datetime) -> list[int]:
 
 def climb(uow: UnitOfWork, *, notice_id: int, going: bool, waits: datetime | None) -> None:
     """Take the next step with a notice that has waited long enough: remind the silent once, then put
-    them on the call list.
+    them on the call list. Of one that began on the platform the first text is the reminder.
 
     `going` says that texts of it have not left yet, `waits` until when they are held, if they are:
     nobody has been silent about what has not come.
@@ -676,21 +713,31 @@ def climb(uow: UnitOfWork, *, notice_id: int, going: bool, waits: datetime | Non
     elif going:
         notice.ladder_at = max(waits or uow.now, uow.now) + wait
     else:
-        _climb(uow, notice, wait, leaves=max(waits or uow.now, uow.now))
+        _climb(uow, notice, wait, waits)
 
 
-def _climb(uow: UnitOfWork, notice: Notice, wait: timedelta, *, leaves: datetime) -> None:
+def _climb(uow: UnitOfWork, notice: Notice, wait: timedelta, waits: datetime | None) -> None:
+    leaves = max(waits or uow.now, uow.now)
     last = uow.session.scalars(
         select(NoticeRound)
         .where(NoticeRound.notice_id == notice.id)
         .order_by(NoticeRound.number.desc())
         .limit(1)
     ).one()
-    if last.number == 0:
-        # all have confirmed: nothing follows
-        notice.ladder_at = leaves + wait if _mark_silent(uow, notice, 1) else None
-        if notice.ladder_at:
-            _begin_round(uow, notice, 1)
+    if last.number == 0 and notice.page_first and waits is not None:
+        # no text leaves before, and who looks until then needs none
+        notice.ladder_at = waits
+    elif last.number == 0:
+        segments = (0, 0)
+        if notice.page_first:
+            segments = _to_the_silent(uow, notice, 1, held=False)
+        # all have answered: nothing follows
+        told = _mark_silent(uow, notice, 1)
+        notice.ladder_at = leaves + wait if told and notice.level == "confirm" else None
+        if told:
+            _begin_round(uow, notice, 1, segments)
+    elif notice.level != "confirm":
+        notice.ladder_at = None  # the text by hand was the last step
     elif last.started_at + wait > uow.now:
         # somebody reminded by hand meanwhile
         notice.ladder_at = last.started_at + wait

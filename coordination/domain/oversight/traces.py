@@ -5,17 +5,24 @@ Never shows what a message said: its short code would open the family's page.
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.policy import refuse_unless_allowed
-from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
 from coordination.domain.people.contacts import masks_of
-from coordination.domain.people.models import Guardianship, Organisation, Person
+from coordination.domain.people.models import (
+    ContactPoint,
+    Guardianship,
+    Organisation,
+    Person,
+)
 from coordination.domain.people.recipients import is_told
 from coordination.ground.actor import Actor
 from coordination.ground.errors import NotFound
@@ -65,6 +72,8 @@ class Unsent:
     sent_at: datetime | None
     reason: str | None
     via: str | None
+    # of a notice that stands on the platform alone: when the text follows to who is silent still
+    text_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +141,26 @@ def story_of(session: Session, actor: Actor, person_id: int, today: date) -> Sto
         .limit(SHOWN)
     ).all()
     via = select(Person.id, Person.name).subquery()
+    texted = (
+        select(NoticeRound.id)
+        .where(NoticeRound.notice_id == Notice.id, NoticeRound.number > 0)
+        .exists()
+    )
     unsent = session.execute(
-        select(Notice, NoticeRecipient, via.c.name)
+        select(Notice, NoticeRecipient, via.c.name, texted)
         .join(NoticeRecipient, NoticeRecipient.notice_id == Notice.id)
         .outerjoin(via, via.c.id == NoticeRecipient.told_via_id)
         .where(
             NoticeRecipient.guardian_id == person_id,
-            func.coalesce(NoticeRecipient.told_via_id, 0) != person_id,
+            or_(
+                func.coalesce(NoticeRecipient.told_via_id, 0) != person_id,
+                and_(Notice.page_first, NoticeRecipient.nudges == 0),
+            ),
         )
         .order_by(Notice.id.desc())
         .limit(SHOWN)
-    )
+    ).all()
+    families = _families(session, [row for notice, row, _, _ in unsent if notice.page_first])
     bonds = session.execute(
         select(Guardianship, Person.name, is_told(today))
         .join(Person, Person.id == Guardianship.child_id)
@@ -157,10 +175,11 @@ def story_of(session: Session, actor: Actor, person_id: int, today: date) -> Sto
                 n.id,
                 Text(n.title_zh, n.title_en),
                 n.sent_at,
-                r.skip_reason,
+                reason := _no_text(n, r, families.get(r.id, ()), texted=done),
                 mask_name(name) if name else None,
+                n.ladder_at if reason in (NOT_YET, NOT_YET_CONFIRM) else None,
             )
-            for n, r, name in unsent
+            for n, r, name, done in unsent
         ),
         bonds=tuple(
             Bond(mask_name(name), g.relation, told, None if told else _why_not(g, today))
@@ -188,6 +207,51 @@ def journey_of(session: Session, actor: Actor, message_id: int) -> Journey:
         tuple(outbox.merged_from(session, message_id)),
         None if mail is None else _line(mail),
     )
+
+
+# why a notice that began on the platform was not texted (words: web/delivery.py)
+NOT_YET, NOT_YET_CONFIRM = "text_if_unread", "text_if_unconfirmed"
+
+
+def _families(
+    session: Session, rows: Sequence[NoticeRecipient]
+) -> dict[int, list[NoticeRecipient]]:
+    """Row -> the rows of the same notice whose guardians have the same phone, itself included."""
+    phones = [bytes.fromhex(r.household_key) for r in rows if r.household_key.isalnum()]
+    same = select(ContactPoint.person_id).where(
+        ContactPoint.kind == "phone", ContactPoint.value_index.in_(phones)
+    )
+    found: dict[tuple[int, str], list[NoticeRecipient]] = defaultdict(list)
+    for other in session.scalars(
+        select(NoticeRecipient).where(
+            NoticeRecipient.notice_id.in_({r.notice_id for r in rows}),
+            NoticeRecipient.guardian_id.in_(same),
+        )
+    ):
+        found[other.notice_id, other.household_key].append(other)
+    return {r.id: found[r.notice_id, r.household_key] for r in rows}
+
+
+def _no_text(
+    notice: Notice, row: NoticeRecipient, family: Sequence[NoticeRecipient], *, texted: bool
+) -> str | None:
+    """Why a recipient has no text of their own; None if another's phone got it for them. `texted`
+    says that the texts of the notice are written."""
+    if row.skip_reason is not None or not notice.page_first:
+        return row.skip_reason
+    if any(r.nudges for r in family):
+        return None
+    confirm = notice.level == "confirm"
+    if any(r.confirmed_at if confirm else r.read_at for r in (row, *family)):
+        return "confirmed_on_page" if confirm else "read_on_page"
+    if any(r.reached_at for r in (row, *family)):
+        return "told_by_phone"
+    if notice.state == "cancelled":
+        return "stopped_on_page"
+    if notice.ladder_at is not None and not texted:
+        return NOT_YET_CONFIRM if confirm else NOT_YET
+    # somebody who had this phone then, or a call that was noted and taken back
+    return "answered_before_text"
 
 
 def _why_not(bond: Guardianship, today: date) -> Text:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,7 +23,13 @@ from coordination.ground.audit import AuditEntry
 from coordination.ground.errors import Conflict, Forbidden, Invalid
 from coordination.ground.text import Text
 from coordination.settings import Settings
-from coordination.worker import Beat, drain, send_scheduled_notices, write_notices
+from coordination.worker import (
+    Beat,
+    drain,
+    follow_silence,
+    send_scheduled_notices,
+    write_notices,
+)
 from tests.build.outing import all_at_once
 from tests.integration.communication.conftest import (
     BODY,
@@ -193,6 +200,59 @@ def test_a_change_without_a_time_sends_at_once(stage: Stage) -> None:
     notice = _schedule(stage)
     _change(stage, notice, send_at=None)
     assert len(stage.messages(notice)) == 3
+    _tick(stage, EVENING)
+    assert len(stage.messages(notice)) == 3
+
+
+def _first_on_the_platform(stage: Stage, notice: int) -> tuple[bool, int | None]:
+    with Session(stage.engine) as session:
+        row = session.get_one(Notice, notice)
+        return row.page_first, row.ladder_hours
+
+
+def test_the_clock_puts_it_on_the_platform_and_texts_the_silent_later(stage: Stage) -> None:
+    notice = _schedule(stage, page_first=True, ladder_hours=4)
+    _tick(stage, EVENING)
+    assert _state(stage, notice) == ("sent", None)
+    assert stage.messages(notice) == []
+    stage.acknowledge("guardian", notice)
+    clock.travel_to(EVENING + timedelta(hours=4))
+    follow_silence(Beat(stage.engine, cast(Any, None), clock.now()))
+    assert stage.told(notice) == {"friend_mother", "english"}
+
+
+def test_a_whole_school_is_listed_at_its_time_by_the_clock(stage: Stage) -> None:
+    notice = _schedule(
+        stage,
+        role="school_admin",
+        org_id=stage.world.things["school_a"],
+        page_first=True,
+        ladder_hours=4,
+    )
+    listed = select(func.count()).where(NoticeRecipient.notice_id == notice)
+    clock.travel_to(EVENING)
+    send_scheduled_notices(Beat(stage.engine, cast(Any, None), clock.now()))
+    with Session(stage.engine) as session:
+        assert session.scalar(listed) == 0
+    _tick(stage)
+    with Session(stage.engine) as session:
+        assert (session.scalar(listed) or 0) >= 5
+    assert stage.messages(notice) == []
+
+
+def test_a_change_keeps_or_changes_how_it_begins(stage: Stage, visit: Visit) -> None:
+    notice = _schedule(stage, page_first=True, ladder_hours=24)
+    client = visit("teacher")
+    page = client.get(f"/notices/{notice}").get_data(as_text=True)
+    assert "先在平台发布；1 天后还没确认的家庭才发短信" in page
+    page = client.get(f"/notices/{notice}/change").get_data(as_text=True)
+    assert re.search(r'name="begins" value="page" checked', page)
+    kept = _form(stage, step="send", begins="page", ladder="48", send_time="19:00")
+    assert client.post(f"/notices/{notice}/change", data=kept).status_code == 303
+    assert _first_on_the_platform(stage, notice) == (True, 48)
+    other = _form(stage, step="send", begins="text", ladder="")
+    assert client.post(f"/notices/{notice}/change", data=other).status_code == 303
+    assert _first_on_the_platform(stage, notice) == (False, None)
     _tick(stage, EVENING)
     assert len(stage.messages(notice)) == 3
 
