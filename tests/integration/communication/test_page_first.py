@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -273,6 +273,23 @@ def test_the_texts_are_written_when_quiet_hours_end_and_who_reads_until_then_get
     assert everything(stage, notice) == []
     tick(stage, 19.5)
     assert stage.told(notice) == {"friend_mother", "english"}
+
+
+def test_texts_that_fall_into_the_evening_of_the_district_leave_at_its_end(
+    stage: Stage, visit: Visit
+) -> None:
+    stage.keep_nights_quiet(evening=(time(15, 30), time(18)))
+    notice = publish(stage)
+    page = visit("teacher").get(f"/notices/{notice}").get_data(as_text=True)
+    assert "到 11月25日（周三）18:00 仍没确认的会收到短信" in page
+    tick(stage, 4)  # four in the afternoon
+    stage.acknowledge("guardian", notice)
+    tick(stage, 5.9)
+    assert everything(stage, notice) == []
+    tick(stage, 6)
+    assert everything(stage, notice) == [("notice", "confirm")] * 2
+    deliver(stage)
+    assert {m.state for m in stage.messages(notice)} == {"delivered"}
 
 
 # -- by hand, stopped -----------------------------------------------------------------------------
