@@ -119,16 +119,19 @@ class Jobs:
 
 _WORKERS = text(
     """
+    with open as (
+        select worker_id, count(*) as attempts from delivery_attempt
+        where state in ('intent', 'unknown') group by worker_id
+    )
     select w.id, w.name, w.started_at, w.stopped_at, l.objid is not null as alive,
-        (select count(*) from delivery_attempt a
-         where a.worker_id = w.id and a.state in ('intent', 'unknown')) as open_attempts
+        coalesce(open.attempts, 0) as open_attempts
     from delivery_worker w
+    left join open on open.worker_id = w.id
     left join pg_locks l on l.locktype = 'advisory' and l.granted and l.classid = :class
         and l.objid = w.id and l.objsubid = 2
         and l.database = (select oid from pg_database where datname = current_database())
     where l.objid is not null or coalesce(w.stopped_at, w.started_at) > :since
-        or exists (select from delivery_attempt a
-                   where a.worker_id = w.id and a.state in ('intent', 'unknown'))
+        or open.attempts > 0
     order by l.objid is null, w.id desc
     limit :shown
     """

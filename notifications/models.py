@@ -209,11 +209,6 @@ class DeliveryAttempt(NotificationsBase):
             "next_check_at",
             postgresql_where=text("state in ('intent', 'unknown')"),
         ),
-        Index(
-            "ix_delivery_attempt_open_of_worker",
-            "worker_id",
-            postgresql_where=text("state in ('intent', 'unknown')"),
-        ),
         # what went by whom lately: rows stand in the order of time, so a coarse index is enough
         Index("ix_delivery_attempt_intent_at", "intent_at", postgresql_using="brin"),
         Index(
