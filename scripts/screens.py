@@ -53,8 +53,8 @@ HEIGHTS = {"phone": 812, "desktop": 900}
 LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
 
 # name, who (login, "parent", "code:<kind>", "" for anybody), path; SOON: a day with a booking, ENTRY:
-# its entry, LATER: a notice that waits; press: open the page and press its first button in that section,
-# then open every step
+# its entry, LATER: a notice that waits, ALONE: one on the platform only; press: open the page and press
+# its first button in that section, then open every step
 PAGES = (
     ("front", "", "/"),
     ("today", "clayhouse", "/"),
@@ -64,6 +64,7 @@ PAGES = (
     ("notice-progress", "lijing", "/notices/1/progress"),
     ("notice-calls", "lijing", "/notices/1/calls"),
     ("notice-scheduled", "lijing", "/notices/LATER"),
+    ("notice-platform", "lijing", "/notices/ALONE"),
     ("compose-district", "admin", "/notices/new"),
     ("quiet-hours", "admin", "/admin/quiet"),
     ("text-limits", "admin", "/admin/limits"),
@@ -222,11 +223,26 @@ def furnish(story: Story) -> dict[str, str]:
             send_at=datetime.combine(day - timedelta(days=2), time(17, 30), tzinfo=ZONE),
             ladder_hours=24,
         ).id
+        alone = communication.send_notice(
+            uow,
+            draft_key="screens alone",
+            class_ids=[class_id],
+            title=Text("本周读书角的新书", "New in the reading corner this week"),
+            body=Text(
+                "各位家长：\n读书角新到二十本绘本，孩子每周五可以借一本回家。",
+                "Dear families,\ntwenty picture books have come to the reading corner. Every Friday "
+                "your child may take one home.",
+            ),
+            level="info",
+            page_first=True,
+            ladder_hours=24,
+        ).id
     return {
         "notice": CODE.findall(notices[0].body)[0],
         "consent": CODE.findall(consents[0].body)[0],
         "day": day.isoformat(),
         "later": str(later),
+        "alone": str(alone),
         "entry": str(entry_on(story, starts)),
     }
 
@@ -297,7 +313,7 @@ def shoot(
                 if who.startswith("code:"):
                     path = "/a/" + re.sub("-", "", codes[who.removeprefix("code:")])
                 path = path.replace("SOON", codes["day"]).replace("ENTRY", codes["entry"])
-                path = path.replace("LATER", codes["later"])
+                path = path.replace("LATER", codes["later"]).replace("ALONE", codes["alone"])
                 press, path = path.startswith("press:"), path.removeprefix("press:")
                 path, _, section = path.partition("#")
                 joint = "&" if "?" in path else "?"

@@ -625,8 +625,8 @@ def _chased(count: int, *, alone: bool) -> Text:
         zh, en = _moments(wait.until)
         if alone:
             return Text(
-                f"将于 {zh} 给 {count} 个还没回应的家庭发短信。",
-                f"Texts to silent families leave on {en}: {count}.",
+                f"将于 {zh} 给 {count} 位还没回应的家长发短信。",
+                f"Texts to silent guardians leave on {en}: {count}.",
             )
         return Text(
             f"将于 {zh} 提醒 {count} 位未回复的家长。",
@@ -634,8 +634,8 @@ def _chased(count: int, *, alone: bool) -> Text:
         )
     if alone:
         return Text(
-            f"正在给 {count} 个还没回应的家庭发短信。",
-            f"Texts to silent families on their way: {count}.",
+            f"正在给 {count} 位还没回应的家长发短信。",
+            f"Texts to silent guardians on their way: {count}.",
         )
     return Text(f"已提醒 {count} 位未回复的家长。", f"{count} silent guardians were reminded.")
 

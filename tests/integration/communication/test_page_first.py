@@ -675,20 +675,20 @@ def test_the_page_of_the_notice_goes_through_its_phases(stage: Stage, visit: Vis
     notice = int(place.rsplit("/", 1)[1])
     page = client.get(place).get_data(as_text=True)
     assert "已在平台发布，现在不发短信" in page
-    assert "仅在平台发布，还没有发短信。3 个家庭还没确认" in page
+    assert "仅在平台发布，还没有发短信。3 位家长还没确认" in page
     assert "到 11月25日（周三）16:00 仍没确认的会收到短信" in page
-    assert "现在就给 3 家发短信" in page
+    assert "现在就发 3 条短信" in page
     assert "仅平台，未发短信" in page
     assert "已提醒" not in page
     assert "仅平台" in client.get("/notices/").get_data(as_text=True)
     assert "还没有发出短信" in client.get(f"{place}/progress").get_data(as_text=True)
     assert "还没有发短信。可以先等一等" in client.get(f"{place}/calls").get_data(as_text=True)
     stage.acknowledge("guardian", notice)
-    assert "现在就给 2 家发短信" in client.get(place).get_data(as_text=True)
+    assert "现在就发 2 条短信" in client.get(place).get_data(as_text=True)
     tick(stage, 4)
     deliver(stage)
     page = client.get(place).get_data(as_text=True)
-    assert "1 个家庭已在平台回应，没有发短信；2 个家庭没有，已发短信" in page
+    assert "1 位家长已在平台回应，没有发短信；2 位没有，已发短信" in page
     assert "到 11月25日（周三）20:00 仍没有确认的，自动列入电话名单" in page
     assert "只提醒未回复的 2 位" in page
     assert "已提醒" not in page
@@ -704,7 +704,7 @@ def test_the_button_sends_the_first_text_now(stage: Stage, visit: Visit) -> None
     notice = publish(stage)
     client = visit("teacher")
     page = client.post(f"/notices/{notice}/nudge", follow_redirects=True).get_data(as_text=True)
-    assert "正在给 3 个还没回应的家庭发短信" in page
+    assert "正在给 3 位还没回应的家长发短信" in page
     assert len(everything(stage, notice)) == 3
     assert client.post("/notices/999999/nudge").status_code == 404
 
