@@ -146,8 +146,8 @@ def thunderbird(feed: Feed) -> str:
 # where the buttons of the invitation stand in its window
 CLICKS: dict[str, tuple[tuple[int, int], ...]] = {
     "before": ((463, 577),),
-    "moved": ((559, 552),),
-    "cancelled": ((623, 259),),
+    "moved": ((559, 572),),
+    "cancelled": ((814, 184),),
 }
 
 
