@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Engine
 
-from coordination.ground import crypto
+from coordination.ground import crypto, portal
 from coordination.ground.text import LANGUAGES
 from coordination.reactions import catalogue
 from coordination.reactions.invitations import Invitations
@@ -147,7 +147,8 @@ def _mail(settings: Settings, engine: Engine) -> Channel:
         SmtpSettings(
             host=server.hostname or "localhost",
             port=server.port or 25,
-            sender=sender,
+            # a bare address reads like a machine's; the name is that of the portal in the texts
+            sender=f"{portal.NAME.zh} <{sender}>",
             username=unquote(server.username or ""),
             password=unquote(server.password or ""),
             starttls=bool(server.username),

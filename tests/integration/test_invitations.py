@@ -84,6 +84,7 @@ def test_a_session_is_one_entry_from_invitation_to_cancellation(stage: Outing, p
     assert event["attendee"] == "mailto:li@school.example"
     assert event["attendee"].params["RSVP"] == "FALSE"
     assert event["organizer"] == "mailto:no-reply@jxs.example.cn"
+    assert mails["li@school.example"]["From"] == "家校社协同 <no-reply@jxs.example.cn>"
     assert event.decoded("dtstart") == FRIDAY
     text = first.decode()
     for private in ("王小雨", "138", "base@valley.example"):
