@@ -1,9 +1,10 @@
 """Claim and record in batches, beside task queues that do one job for each message.
 
 `ours` claims due messages with every re-check and records their acceptance; nothing is called between
-the two. The queues run a task that does nothing, in the process that enqueued it, which is the
-cheapest way to run them. CPU is that of this process and of the server behind it (PostgreSQL with
-commits on the disk, or Redis), per message.
+the two. `bare` writes the same rows by the barest statements and looks at nothing: below what PostgreSQL
+needs for that, no claim that keeps an attempt of its own can come. The queues run a task that does
+nothing, in the process that enqueued it, which is the cheapest way to run them. CPU is that of this
+process and of the server behind it (PostgreSQL with commits on the disk, or Redis), per message.
 
 Dramatiq and Celery need `redis-server` on the PATH; they are installed into a folder of their own in
 the system's place for temporary files, never beside the product. What cannot be had is said and left out.
@@ -45,6 +46,25 @@ WAYS = Ways({"sms": ("sms",)})
 FEW = 200 if quick() else 1_000
 PEERS = ("dramatiq[redis]==2.2.1", "celery[redis]==5.7.0")
 PLACE = Path(tempfile.gettempdir()) / "coordination-bench-peers"
+
+
+BARE = (
+    text(
+        "with due as (select id from outbox_message where state in ('queued', 'held')"
+        " and next_at <= now() order by priority, next_at, id limit :batch for update skip locked),"
+        " claimed as (update outbox_message m set state = 'sending', tries = m.tries + 1,"
+        " updated_at = now() from due where m.id = due.id returning m.id)"
+        " insert into delivery_attempt (id, message_id, worker_id, channel, intent_at, next_check_at)"
+        " select gen_random_uuid(), id, 1, 'sms', now(), now() from claimed"
+    ),
+    text(
+        "with taken as (update delivery_attempt set state = 'accepted', segments = 2,"
+        " provider_id = 'SM' || id, settled_at = now() where state = 'intent'"
+        " returning message_id, provider_id)"
+        " update outbox_message m set state = 'accepted', segments = 2, updated_at = now(),"
+        " provider_id = taken.provider_id from taken where m.id = taken.message_id"
+    ),
+)
 
 
 @dataclass
@@ -92,6 +112,20 @@ def ours(
         )
     assert done == accepted == count, (done, accepted)
     return used
+
+
+def bare(engine: Engine, postmaster: int, batch: int, count: int) -> tuple[float, float]:
+    """The same rows in the same batches, and nothing else."""
+    fill(engine, count)
+    cpu, behind = time.process_time(), cpu_of_family(postmaster)
+    for _ in range(count // batch):
+        for statement in BARE:
+            with engine.begin() as connection:
+                done = connection.execute(
+                    statement, {"batch": batch} if statement is BARE[0] else {}
+                )
+                assert done.rowcount == batch, done.rowcount
+    return time.process_time() - cpu, cpu_of_family(postmaster) - behind
 
 
 def procrastinate(url: str, postmaster: int, count: int) -> tuple[float, float]:
@@ -193,6 +227,7 @@ def main() -> None:
         ways = {
             "ours, 200 at a time": Way(MANY, lambda n: ours(engine, worker, pid, 200, n)),
             "ours, 500 at a time": Way(MANY, lambda n: ours(engine, worker, pid, 500, n)),
+            "bare, 500 at a time": Way(MANY, lambda n: bare(engine, pid, 500, n)),
             "a Procrastinate job each": Way(FEW, lambda n: procrastinate(url, pid, n)),
         }
         if broker and python:
@@ -224,7 +259,11 @@ def main() -> None:
     at_most("client CPU at 500, µs", statistics.median(second.client), 10)
     jobs = ways["a Procrastinate job each"]
     console.print(f"total CPU of Procrastinate: {jobs.total / second.total:.0f}x")
+    least = ways["bare, 500 at a time"].total
+    console.print(f"the barest statements that write these rows: {least:.0f} µs")
     if "Dramatiq" in ways:
+        for peer_name in ("Dramatiq", "Celery"):
+            console.print(f"{peer_name} beside them: {ways[peer_name].total / least:.1f}x")
         at_least("total CPU of Dramatiq", ways["Dramatiq"].total / second.total, 15)
         at_least("total CPU of Celery", ways["Celery"].total / second.total, 50)
 
