@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
-from coordination.blueprints.communication import calls
+from coordination.blueprints.communication import calls, unread
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import PAGE, SPANS, NoticeForm
 from coordination.domain.communication import budgets, queries, rules, services
@@ -27,6 +27,7 @@ from coordination.domain.communication.audience import (
 from coordination.domain.communication.content import Concern
 from coordination.domain.communication.models import Notice
 from coordination.domain.communication.queries import InboxLine
+from coordination.domain.communication.unread import may_look as may_look_at_unread
 from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import ClassGroup, Organisation
@@ -56,7 +57,7 @@ from notifications.progress import progress as delivered_so_far
 from notifications.segments import Segments, segments
 from notifications.states import WAITING, State
 
-__all__ = ["bp", "calls"]
+__all__ = ["bp", "calls", "unread"]
 
 opens("notice", "communication.open_notice")
 opens("together", "communication.open_together")
@@ -78,7 +79,10 @@ def index() -> ResponseReturnValue:
             queries.classes_to_write_to(held, current_actor())
             or queries.organisations_to_write_to(held, current_actor())
         )
-    return render_template("communication/index.html", lines=lines, may_write=may_write)
+        may_look = may_look_at_unread(held, current_actor())
+    return render_template(
+        "communication/index.html", lines=lines, may_write=may_write, may_look=may_look
+    )
 
 
 @dataclass(frozen=True, slots=True)

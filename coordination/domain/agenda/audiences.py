@@ -15,6 +15,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.domain.people.models import ClassGroup, ClassMember
+from coordination.domain.people.recipients import member_on
 from coordination.ground.actor import Actor
 from coordination.ground.text import Text
 
@@ -48,14 +49,6 @@ def classes_with(
         select(ClassMember.class_id)
         .where(ClassMember.person_id.in_(children), member_on(today))
         .distinct()
-    )
-
-
-def member_on(today: date | ColumnElement[date]) -> ColumnElement[bool]:
-    """Whether a child is in a class on a day."""
-    return and_(
-        ClassMember.starts_on <= today,
-        or_(ClassMember.ends_on.is_(None), ClassMember.ends_on >= today),
     )
 
 

@@ -40,7 +40,7 @@ from sqlalchemy.types import Date
 from calendars import adapt
 from coordination.domain.agenda import options as feed_options
 from coordination.domain.agenda import queries
-from coordination.domain.agenda.audiences import Audience, among, classes_with, member_on
+from coordination.domain.agenda.audiences import Audience, among, classes_with
 from coordination.domain.agenda.models import (
     CalendarEntry,
     EntryAudience,
@@ -50,6 +50,7 @@ from coordination.domain.agenda.models import (
 from coordination.domain.agenda.options import Options
 from coordination.domain.people.actors import actor_of, open_children
 from coordination.domain.people.models import ClassMember
+from coordination.domain.people.recipients import member_on
 from coordination.ground import crypto
 from coordination.ground.errors import NotFound
 from coordination.ground.text import Text

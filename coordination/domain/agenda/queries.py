@@ -25,13 +25,13 @@ from coordination.domain.agenda.audiences import (
     classes_of,
     classes_with,
     family_audiences,
-    member_on,
     resource_owner,
     resources_of,
 )
 from coordination.domain.agenda.models import LONGEST, CalendarEntry, EntryAudience
 from coordination.domain.people.family import OwnChild, children_of
 from coordination.domain.people.models import ClassGroup, ClassMember, Organisation, Person, Term
+from coordination.domain.people.recipients import member_on
 from coordination.ground.actor import Actor, Role
 from coordination.ground.errors import NotFound
 from coordination.ground.text import Text

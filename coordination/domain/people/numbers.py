@@ -28,7 +28,7 @@ from coordination.domain.people.models import (
     Membership,
     Person,
 )
-from coordination.domain.people.recipients import is_told
+from coordination.domain.people.recipients import is_told, member_on
 from coordination.ground.actor import Actor
 from coordination.ground.errors import Conflict, NotFound
 from coordination.ground.phones import normal_phone
@@ -89,7 +89,7 @@ def bad_numbers_query(actor: Actor, day: date) -> Select[Any]:
         )
         .join(_Guardian, _Guardian.id == Guardianship.guardian_id)
         .join(Person, Person.id == Guardianship.child_id)
-        .join(ClassMember, and_(ClassMember.person_id == Person.id, _on(day)))
+        .join(ClassMember, and_(ClassMember.person_id == Person.id, member_on(day)))
         .join(ClassGroup, ClassGroup.id == ClassMember.class_id)
         .join(point, point.c.person_id == Guardianship.guardian_id)
         .join(ContactPoint, ContactPoint.id == point.c.point_id)
@@ -184,7 +184,7 @@ def _locked(uow: UnitOfWork, guardianship_id: int, day: date) -> Guardianship:
     groups = uow.session.scalars(
         select(ClassGroup)
         .join(ClassMember, ClassMember.class_id == ClassGroup.id)
-        .where(ClassMember.person_id == kin.child_id, _on(day))
+        .where(ClassMember.person_id == kin.child_id, member_on(day))
     ).all()
     own = next((g for g in groups if allowed(uow.actor, Action.PHONE_CORRECT, g)), None)
     if own is None:
@@ -219,10 +219,4 @@ def _is_of_staff(session: Session, kin: Guardianship, phone: str, day: date) -> 
             .limit(1)
         )
         is not None
-    )
-
-
-def _on(day: date) -> Any:
-    return and_(
-        ClassMember.starts_on <= day, or_(ClassMember.ends_on.is_(None), ClassMember.ends_on >= day)
     )

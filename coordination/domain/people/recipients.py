@@ -167,10 +167,17 @@ def children_in(class_ids: Collection[int], today: date) -> Select[int]:
     )
 
 
+def member_on(day: date | ColumnElement[date]) -> ColumnElement[bool]:
+    """The condition under which a child is in a class on a day."""
+    return and_(
+        ClassMember.starts_on <= day,
+        or_(ClassMember.ends_on.is_(None), ClassMember.ends_on >= day),
+    )
+
+
 def _is_there(today: date) -> ColumnElement[bool]:
     return and_(
-        ClassMember.starts_on <= today,
-        or_(ClassMember.ends_on.is_(None), ClassMember.ends_on >= today),
+        member_on(today),
         Person.is_student.is_(True),
         Person.status == "active",
     )
