@@ -45,6 +45,8 @@ _FOR_TESTS = (
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
+    # a server of tests may stand in memory
+    "max_wal_size=192MB",
 )
 
 
