@@ -1,0 +1,184 @@
+"""A notice as its reader sees it: behind a code without a password, or signed in. Looking changes nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from flask import redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
+
+from coordination.authz.actor import Actor
+from coordination.blueprints.communication.blueprint import bp
+from coordination.domain.communication import queries, services
+from coordination.domain.communication.models import Notice
+from coordination.domain.communication.queries import InboxLine
+from coordination.domain.people import links
+from coordination.domain.people.actors import actor_of
+from coordination.domain.people.models import Organisation
+from coordination.ground.errors import NotFound
+from coordination.ground.text import Text, mask_name
+from coordination.web import when
+from coordination.web.guards import Access, guard
+from coordination.web.opening import opens
+from coordination.web.request import act_as, current_actor, reading, unit_of_work
+from coordination.web.waiting import Waiting, waits_for_family
+
+opens("notice", "communication.open_notice")
+opens("together", "communication.open_together")
+
+
+def _holder(held: Session, code: str, opened: str) -> tuple[Actor, int]:
+    """Who holds the code and what of the kind `opened` it opens; the code itself is the identity."""
+    row = links.open_code(held, code)
+    if row.subject_type != opened:
+        raise NotFound()
+    try:
+        return actor_of(held, row.person_id, when.today()), row.subject_id
+    except LookupError:
+        raise NotFound() from None
+
+
+def _by_code(code: str) -> tuple[Actor, int]:
+    with reading() as held:
+        return _holder(held, code, "notice")
+
+
+def _notice_page(actor: Actor, notice_id: int, action: str, back: str = "") -> ResponseReturnValue:
+    with reading() as held:
+        row = services.recipient_of(held, notice_id, actor.person_id or 0)
+        # custody may have changed since the text was sent
+        children = [c for c in row.child_ids if c in actor.child_ids]
+        if not children:
+            raise NotFound()
+        notice = held.get_one(Notice, notice_id)
+        school = held.get_one(Organisation, notice.school_id)
+        names = queries.names_of(held, set(children))
+    return render_template(
+        "communication/notice.html",
+        notice=notice,
+        row=row,
+        school=Text(school.name_zh, school.name_en),
+        children=[mask_name(names[c]) for c in children],
+        title=Text(notice.title_zh, notice.title_en),
+        body=Text(notice.body_zh, notice.body_en),
+        action=action,
+        back=back,
+    )
+
+
+@bp.get("/open/<code>")
+@guard(Access.SIGNED_LINK)
+def open_notice(code: str) -> ResponseReturnValue:
+    """The notice behind a code, without a password. Looking changes nothing."""
+    actor, notice_id = _by_code(code)
+    act_as(actor)
+    return _notice_page(actor, notice_id, url_for("communication.confirm_by_code", code=code))
+
+
+@bp.post("/open/<code>")
+@guard(Access.SIGNED_LINK)
+def confirm_by_code(code: str) -> ResponseReturnValue:
+    """Read or confirmed, by whoever holds the code."""
+    actor, notice_id = _by_code(code)
+    act_as(actor)
+    _acknowledge(notice_id)
+    return redirect(url_for("communication.open_notice", code=code), 303)
+
+
+def _by_code_of_several(code: str) -> tuple[Actor, list[InboxLine]]:
+    """Who holds the code of a text that says several notices, and which of these are open to them."""
+    with reading() as held:
+        actor, text_id = _holder(held, code, "together")
+        lines = queries.said_together(held, actor, text_id)
+    if not lines:
+        raise NotFound()
+    return actor, lines
+
+
+@bp.get("/together/<code>")
+@guard(Access.SIGNED_LINK)
+def open_together(code: str) -> ResponseReturnValue:
+    """The notices that one text told of, without a password. Looking changes nothing."""
+    actor, lines = _by_code_of_several(code)
+    act_as(actor)
+    return render_template("communication/together.html", lines=lines, code=code)
+
+
+def _one_of_several(code: str, notice_id: int) -> Actor:
+    actor, lines = _by_code_of_several(code)
+    if notice_id not in {line.notice.id for line in lines}:
+        raise NotFound()
+    act_as(actor)
+    return actor
+
+
+@bp.get("/together/<code>/<int:notice_id>")
+@guard(Access.SIGNED_LINK)
+def one_together(code: str, notice_id: int) -> ResponseReturnValue:
+    """One of them."""
+    actor = _one_of_several(code, notice_id)
+    here = url_for("communication.confirm_together", code=code, notice_id=notice_id)
+    return _notice_page(
+        actor, notice_id, here, back=url_for("communication.open_together", code=code)
+    )
+
+
+@bp.post("/together/<code>/<int:notice_id>")
+@guard(Access.SIGNED_LINK)
+def confirm_together(code: str, notice_id: int) -> ResponseReturnValue:
+    """Read or confirmed, by whoever holds the code."""
+    _one_of_several(code, notice_id)
+    _acknowledge(notice_id)
+    return redirect(url_for("communication.one_together", code=code, notice_id=notice_id), 303)
+
+
+@bp.get("/mine/<int:notice_id>")
+@guard(Access.GUARDIAN)
+def mine(notice_id: int) -> ResponseReturnValue:
+    """The same page for a guardian who is signed in."""
+    return _notice_page(
+        current_actor(), notice_id, url_for("communication.confirm_mine", notice_id=notice_id)
+    )
+
+
+@bp.post("/mine/<int:notice_id>")
+@guard(Access.GUARDIAN)
+def confirm_mine(notice_id: int) -> ResponseReturnValue:
+    """Read or confirmed, by a guardian who is signed in."""
+    _acknowledge(notice_id)
+    return redirect(url_for("communication.mine", notice_id=notice_id), 303)
+
+
+def _acknowledge(notice_id: int) -> None:
+    with unit_of_work() as uow:
+        services.acknowledge(
+            uow, notice_id=notice_id, confirm=request.form.get("answer") == "confirm"
+        )
+
+
+@bp.get("/inbox")
+@guard(Access.GUARDIAN)
+def family() -> ResponseReturnValue:
+    """All notices of a guardian, over all children."""
+    with reading() as held:
+        lines = queries.inbox_of(held, current_actor())
+    return render_template("communication/inbox.html", lines=lines)
+
+
+@waits_for_family
+def unanswered(session: Session, actor: Actor, _now: datetime) -> list[Waiting]:
+    """Notices that a guardian has still to confirm, or to read where no text has told of them."""
+    return [
+        Waiting(
+            title=Text(line.notice.title_zh, line.notice.title_en),
+            url=url_for("communication.mine", notice_id=line.notice.id),
+            detail=Text("请确认收到", "Please confirm")
+            if line.notice.level == "confirm"
+            else Text("新通知，请查看", "New; please read it"),
+            due=line.notice.due_at,
+            child_ids=frozenset(line.child_ids),
+        )
+        for line in queries.inbox_of(session, actor)
+        if line.is_open and (line.notice.level == "confirm" or line.notice.page_first)
+    ]
