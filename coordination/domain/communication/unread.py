@@ -54,20 +54,16 @@ class UnreadLine:
     guardians: tuple[Silent, ...]
 
 
-def _classes(session: Session, actor: Actor) -> list[int]:
-    return list(
-        session.scalars(
-            select(ClassGroup.id).where(
-                where_visible(ClassGroup, actor, Action.NOTICE_CALL), ClassGroup.active.is_(True)
-            )
-        )
+def _classes(actor: Actor) -> Select[int]:
+    return select(ClassGroup.id).where(
+        where_visible(ClassGroup, actor, Action.NOTICE_CALL), ClassGroup.active.is_(True)
     )
 
 
 def unread_query(session: Session, actor: Actor, now: datetime, today: date) -> Select[Any]:
     """Children of the actor's classes whose families opened none of the last notices, for
     `unread_lines`; those with most notices first."""
-    classes = _classes(session, actor)
+    classes = session.scalars(_classes(actor)).all()
     children = children_in(classes, today)
     row = NoticeRecipient
     sent = (
@@ -131,7 +127,7 @@ def unread_lines(session: Session, rows: Sequence[Any], today: date) -> list[Unr
 
 def may_look(session: Session, actor: Actor) -> bool:
     """Whether there is a class whose families the actor may call."""
-    return bool(_classes(session, actor))
+    return session.scalar(_classes(actor).limit(1)) is not None
 
 
 def _families(

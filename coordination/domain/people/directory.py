@@ -27,7 +27,7 @@ from coordination.domain.people.models import (
     Organisation,
     Person,
 )
-from coordination.domain.people.recipients import is_told
+from coordination.domain.people.recipients import guards_on, is_there, is_told, member_on
 from coordination.ground.actor import Actor
 from coordination.ground.errors import Forbidden, NotFound
 from coordination.ground.text import Text
@@ -121,14 +121,6 @@ class ChildLine:
         return any(g.told and g.phone and not g.stopped for g in self.guardians)
 
 
-def _on(table: type[ClassMember] | type[Guardianship], day: date) -> ColumnElement[bool]:
-    return and_(table.starts_on <= day, or_(table.ends_on.is_(None), table.ends_on >= day))
-
-
-def _there(day: date) -> ColumnElement[bool]:
-    return and_(_on(ClassMember, day), Person.is_student.is_(True), Person.status == "active")
-
-
 def _phones() -> Any:
     return (
         select(ContactPoint.person_id)
@@ -154,11 +146,11 @@ def _numbers(by: Any, classes: ColumnElement[bool], day: date) -> Select[Any]:
         .join(Person, Person.id == ClassMember.person_id)
         .outerjoin(
             Guardianship,
-            and_(Guardianship.child_id == ClassMember.person_id, _on(Guardianship, day)),
+            and_(Guardianship.child_id == ClassMember.person_id, guards_on(day)),
         )
         .outerjoin(adult, and_(adult.c.id == Guardianship.guardian_id, adult.c.status == "active"))
         .outerjoin(phones, phones.c.person_id == adult.c.id)
-        .where(classes, _there(day))
+        .where(classes, is_there(day))
         .group_by(by)
     )
 
@@ -311,7 +303,7 @@ def children_query(
     )
     query = (
         select(Person, ClassGroup)
-        .outerjoin(ClassMember, and_(ClassMember.person_id == Person.id, _on(ClassMember, day)))
+        .outerjoin(ClassMember, and_(ClassMember.person_id == Person.id, member_on(day)))
         .outerjoin(ClassGroup, ClassGroup.id == ClassMember.class_id)
         .where(
             Person.is_student.is_(True),
@@ -395,9 +387,7 @@ def _guardians(
         select(Guardianship, Person, phone.c.mask, phone.c.stopped)
         .join(Person, Person.id == Guardianship.guardian_id)
         .outerjoin(phone, phone.c.mask.is_not(None))
-        .where(
-            Guardianship.child_id.in_(child_ids), Person.status == "active", _on(Guardianship, day)
-        )
+        .where(Guardianship.child_id.in_(child_ids), Person.status == "active", guards_on(day))
         .order_by(Guardianship.contact_order, Guardianship.id)
     ):
         found.setdefault(kin.child_id, []).append((kin, adult, mask, stopped))

@@ -46,13 +46,20 @@ class Child:
     class_id: int
 
 
+def guards_on(day: date) -> ColumnElement[bool]:
+    """The condition under which a guardianship holds on a day, whatever it allows."""
+    return and_(
+        Guardianship.starts_on <= day,
+        or_(Guardianship.ends_on.is_(None), Guardianship.ends_on >= day),
+    )
+
+
 def is_told(today: date) -> ColumnElement[bool]:
     """The condition under which a guardianship receives messages today."""
     return and_(
         Guardianship.receives_notice.is_(True),
         Guardianship.no_disclosure.is_(False),
-        Guardianship.starts_on <= today,
-        or_(Guardianship.ends_on.is_(None), Guardianship.ends_on >= today),
+        guards_on(today),
     )
 
 
@@ -112,7 +119,7 @@ def children_of_classes(session: Session, class_ids: Collection[int], today: dat
     rows = session.execute(
         select(Person.id, Person.name, ClassMember.class_id)
         .join(ClassMember, ClassMember.person_id == Person.id)
-        .where(ClassMember.class_id.in_(class_ids), _is_there(today))
+        .where(ClassMember.class_id.in_(class_ids), is_there(today))
         .order_by(Person.pinyin, Person.id)
     )
     return [Child(*row) for row in rows]
@@ -153,7 +160,7 @@ def children_of_organisation(org_id: int, today: date) -> Select[int]:
             or_(Organisation.id == org_id, Organisation.parent_id == org_id),
             Organisation.active.is_(True),
             ClassGroup.active.is_(True),
-            _is_there(today),
+            is_there(today),
         )
     )
 
@@ -163,7 +170,7 @@ def children_in(class_ids: Collection[int], today: date) -> Select[int]:
     return (
         select(ClassMember.person_id)
         .join(Person, Person.id == ClassMember.person_id)
-        .where(ClassMember.class_id.in_(class_ids), _is_there(today))
+        .where(ClassMember.class_id.in_(class_ids), is_there(today))
     )
 
 
@@ -175,9 +182,10 @@ def member_on(day: date | ColumnElement[date]) -> ColumnElement[bool]:
     )
 
 
-def _is_there(today: date) -> ColumnElement[bool]:
+def is_there(day: date) -> ColumnElement[bool]:
+    """The condition under which a child of the roster is in a class on a day."""
     return and_(
-        member_on(today),
+        member_on(day),
         Person.is_student.is_(True),
         Person.status == "active",
     )
