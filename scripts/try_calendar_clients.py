@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -432,6 +432,25 @@ def windowed(
     return f"picture {picture.name}" if picture.exists() else "no picture"
 
 
+def thunderbird_with(profile: Path, prefs: Mapping[str, str]) -> tuple[str, ...]:
+    """The command of a Thunderbird that is in Shanghai, asks nobody anything and has these settings."""
+    always = {
+        "calendar.timezone.local": '"Asia/Shanghai"',
+        "calendar.timezone.useSystemTimezone": "false",
+        "mail.provider.suppress_dialog_on_startup": "true",
+        "mail.spotlight.firstRunDone": "true",
+        "app.donation.eoy.version.viewed": "999",
+        "datareporting.policy.dataSubmissionEnabled": "false",
+        "mail.shell.checkDefaultClient": "false",
+        "app.update.enabled": "false",
+        "mailnews.start_page.enabled": "false",
+    }
+    (profile / "user.js").write_text(
+        "".join(f'user_pref("{key}", {value});\n' for key, value in (always | dict(prefs)).items())
+    )
+    return ("thunderbird", "--profile", str(profile), "--no-remote")
+
+
 def thunderbird(feed: Feed) -> str:
     """A network calendar in a profile that is kept between the steps."""
     profile = feed.home / "profile"
@@ -447,21 +466,9 @@ def thunderbird(feed: Feed) -> str:
         f"{name}.color": '"#008080"',
         f"{name}.refreshInterval": '"1"',
         "calendar.list.sortOrder": '"11111111-1111-4111-8111-111111111111"',
-        "calendar.timezone.local": '"Asia/Shanghai"',
-        "calendar.timezone.useSystemTimezone": "false",
-        "mail.provider.suppress_dialog_on_startup": "true",
-        "mail.spotlight.firstRunDone": "true",
-        "app.donation.eoy.version.viewed": "999",
-        "datareporting.policy.dataSubmissionEnabled": "false",
-        "mail.shell.checkDefaultClient": "false",
-        "app.update.enabled": "false",
-        "mailnews.start_page.enabled": "false",
         "calendar.agenda.days": "60",
     }
-    (profile / "user.js").write_text(
-        "".join(f'user_pref("{key}", {value});\n' for key, value in prefs.items())
-    )
-    command = ("thunderbird", "--profile", str(profile), "--no-remote", "-calendar")
+    command = (*thunderbird_with(profile, prefs), "-calendar")
     # "Month", then the month after
     said = windowed(command, feed, "thunderbird", 75, 91, ((895, 211), (463, 207)))
     return f"{said}\n{thunderbird_knows(profile)}"

@@ -30,7 +30,7 @@ from coordination.ground.text import Text
 from coordination.settings import Settings
 from coordination.supervisor import migrate
 from coordination.worker import configure, drain
-from scripts.try_calendar_clients import STEPS, District, Feed, windowed
+from scripts.try_calendar_clients import STEPS, District, Feed, thunderbird_with, windowed
 from tests.standin.mailbox import Mailbox, serving
 
 TEACHER = "li.jing@school.example"
@@ -123,22 +123,10 @@ def thunderbird(feed: Feed) -> str:
         f"{home}.calendar-main-in-composite": "true",
         f"{home}.imip.identity.key": '"id1"',
         "calendar.list.sortOrder": '"22222222-2222-4222-8222-222222222222"',
-        "calendar.timezone.local": '"Asia/Shanghai"',
-        "calendar.timezone.useSystemTimezone": "false",
         "calendar.itip.newInvitationDisplay": "true",
-        "mail.provider.suppress_dialog_on_startup": "true",
-        "mail.spotlight.firstRunDone": "true",
-        "app.donation.eoy.version.viewed": "999",
-        "datareporting.policy.dataSubmissionEnabled": "false",
-        "mail.shell.checkDefaultClient": "false",
-        "app.update.enabled": "false",
-        "mailnews.start_page.enabled": "false",
         "mail.biff.show_alert": "false",
     }
-    (profile / "user.js").write_text(
-        "".join(f'user_pref("{key}", {value});\n' for key, value in prefs.items())
-    )
-    command = ("thunderbird", "--profile", str(profile), "--no-remote", "-file", str(feed.file))
+    command = (*thunderbird_with(profile, prefs), "-file", str(feed.file))
     said = windowed(command, feed, "thunderbird", 60, 94, clicks=CLICKS.get(feed.step, ()))
     return f"{said}\n{thunderbird_holds(profile)}"
 

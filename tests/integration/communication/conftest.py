@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import time
+from dataclasses import dataclass, replace
+from datetime import datetime, time
 from typing import TypeVar
 
 import pytest
@@ -24,8 +24,9 @@ from coordination.ground import clock
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.work import begin
-from coordination.settings import load
+from coordination.settings import Settings, load
 from coordination.web.request import SESSION_KEY
+from coordination.worker import drain
 from notifications.models import OutboxMessage
 from tests.build import world as worlds
 from tests.build.outing import meet
@@ -61,6 +62,7 @@ class Stage:
         classes: tuple[str, ...] = ("class_a",),
         level: str = "confirm",
         title: Text = TITLE,
+        urgent_reason: str = "",
     ) -> int:
         return self.act(
             role,
@@ -72,9 +74,16 @@ class Stage:
                     title=title,
                     body=BODY,
                     level=level,
+                    urgent_reason=urgent_reason,
                 ).id
             ),
         )
+
+    def deliver(self, at: datetime | None = None) -> None:
+        """A worker sends all that is due, at that time or now."""
+        if at is not None:
+            clock.travel_to(at)
+        drain(self.engine, replace(Settings(), database_url=self.url))
 
     def acknowledge(self, role: str, notice_id: int, *, confirm: bool = True) -> None:
         self.act(role, lambda uow: services.acknowledge(uow, notice_id=notice_id, confirm=confirm))

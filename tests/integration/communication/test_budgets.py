@@ -19,7 +19,6 @@ from coordination.ground import clock
 from coordination.ground.actor import SYSTEM
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound
 from coordination.ground.text import Text
-from coordination.ground.uow import UnitOfWork
 from coordination.reactions.notices import tell
 from coordination.reactions.work import begin
 from notifications.segments import segments
@@ -248,23 +247,25 @@ def test_a_reminder_of_the_silent_by_hand_is_refused_too(stage: Stage) -> None:
     assert stage.fingerprint() == before
 
 
-def test_automatic_messages_leave_and_are_counted(stage: Stage) -> None:
-    budget(stage, 0)
-
-    def use(uow: UnitOfWork) -> None:
+def tell_guardian(stage: Stage, subject: str, payer: int | dict[int, int]) -> None:
+    """A text that nobody wrote, about something that is no notice."""
+    with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
         uow.authorize("system.run")
         tell(
             uow,
             "session_cancelled",
             [stage.world.people["guardian"]],
             {"activity": "x", "when": "14:00", "reason": "z"},
-            subject=("shift", 1),
+            subject=(subject, 1),
             version="1",
-            payer={stage.world.people["guardian"]: stage.world.things["school_a"]},
+            payer=payer,
         )
 
-    with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
-        use(uow)
+
+def test_automatic_messages_leave_and_are_counted(stage: Stage) -> None:
+    budget(stage, 0)
+    school = stage.world.things["school_a"]
+    tell_guardian(stage, "shift", {stage.world.people["guardian"]: school})
     assert account(stage).used > 0
 
 

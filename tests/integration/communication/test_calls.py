@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,8 +19,7 @@ from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
 from coordination.ground.errors import Conflict, Invalid, NotFound
 from coordination.ground.uow import UnitOfWork
-from coordination.settings import Settings
-from coordination.worker import Beat, drain, follow_silence, write_notices
+from coordination.worker import Beat, follow_silence, write_notices
 from tests.build.outing import all_at_once
 from tests.integration.communication.conftest import (
     BODY,
@@ -279,7 +277,7 @@ def test_a_step_that_fails_does_not_keep_the_steps_of_other_notices(
 ) -> None:
     clock.travel_to(NOON)
     first, second = _laddered(stage), _laddered(stage, draft_key="another")
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
+    stage.deliver()
     climb = services.climb
 
     def failing(uow: UnitOfWork, *, notice_id: int, **rest: Any) -> None:
@@ -301,10 +299,6 @@ def test_a_step_that_fails_does_not_keep_the_steps_of_other_notices(
         assert services.due_ladders(session, clock.now()) == []
 
 
-def _deliver(stage: Stage) -> None:
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
-
-
 @pytest.fixture
 def noon() -> None:
     # people's sessions, too, begin here
@@ -314,13 +308,13 @@ def noon() -> None:
 @pytest.mark.usefixtures("noon")
 def test_who_does_not_confirm_is_reminded_once_and_then_to_be_called(stage: Stage) -> None:
     notice = _laddered(stage)
-    _deliver(stage)
+    stage.deliver()
     stage.acknowledge("guardian", notice)
     _later(stage, 3.9)
     assert stage.told(notice, "notice_nudge") == set()
     for hours in (4, 4.1, 5):
         _later(stage, hours)
-        _deliver(stage)
+        stage.deliver()
     assert stage.told(notice, "notice_nudge") == {"friend_mother", "english"}
     assert len(stage.messages(notice, "notice_nudge")) == 2
     assert _home(stage) == []
@@ -341,9 +335,9 @@ def _home(stage: Stage, role: str = "teacher") -> list[tuple[int, list[str]]]:
 @pytest.mark.usefixtures("noon")
 def test_the_home_page_of_the_class_teacher_names_the_list(stage: Stage, visit: Visit) -> None:
     notice = _laddered(stage)
-    _deliver(stage)
+    stage.deliver()
     _later(stage, 4)
-    _deliver(stage)
+    stage.deliver()
     _later(stage, 8)
     page = visit("teacher").get("/").get_data(as_text=True)
     assert "个孩子的家长还没有确认" in page
@@ -370,7 +364,7 @@ def test_nobody_is_silent_about_a_text_that_has_not_come(stage: Stage) -> None:
     notice = _laddered(stage)
     _later(stage, 4)
     assert stage.messages(notice, "notice_nudge") == []
-    _deliver(stage)
+    stage.deliver()
     _later(stage, 7.9)
     assert stage.messages(notice, "notice_nudge") == []
     _later(stage, 8)
@@ -380,12 +374,12 @@ def test_nobody_is_silent_about_a_text_that_has_not_come(stage: Stage) -> None:
 @pytest.mark.usefixtures("noon")
 def test_a_reminder_by_hand_is_the_reminder(stage: Stage) -> None:
     notice = _laddered(stage)
-    _deliver(stage)
+    stage.deliver()
     clock.travel_to(NOON + timedelta(hours=3))
     stage.nudge(notice)
-    _deliver(stage)
+    stage.deliver()
     _later(stage, 4)
-    _deliver(stage)
+    stage.deliver()
     assert len(stage.messages(notice, "notice_nudge")) == 3
     _later(stage, 6.9)
     assert _home(stage) == []
@@ -396,7 +390,7 @@ def test_a_reminder_by_hand_is_the_reminder(stage: Stage) -> None:
 def _two_clocks(stage: Stage) -> int:
     """Both find the step due; how many reminders come of it."""
     notice = _laddered(stage)
-    _deliver(stage)
+    stage.deliver()
     clock.travel_to(NOON + timedelta(hours=4))
     beat = Beat(stage.engine, None, clock.now())  # type: ignore[arg-type]
     all_at_once(lambda: follow_silence(beat), lambda: follow_silence(beat))

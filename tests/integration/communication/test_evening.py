@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -23,8 +22,7 @@ from coordination.domain.practice import services as practice
 from coordination.ground import clock
 from coordination.ground.text import Text
 from coordination.reactions import quiet_hours
-from coordination.settings import Settings
-from coordination.worker import Beat, drain, follow_silence, send_scheduled_notices, write_notices
+from coordination.worker import Beat, follow_silence, send_scheduled_notices, write_notices
 from notifications.models import OutboxMessage
 from tests.build.world import LONG_AGO
 from tests.integration.communication.conftest import BODY, Stage
@@ -65,17 +63,23 @@ def _at(hour: int, minute: int = 0, second: int = 0) -> datetime:
     return DAY.replace(hour=hour, minute=minute, second=second)
 
 
-def _deliver(stage: Stage, at: datetime | None = None) -> None:
-    if at is not None:
-        clock.travel_to(at)
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
+def _form(stage: Stage, **more: str) -> dict[str, str]:
+    return {
+        "class_ids": str(stage.world.things["class_a"]),
+        "title_zh": CUP.zh,
+        "title_en": CUP.en,
+        "body_zh": BODY.zh,
+        "body_en": BODY.en,
+        "level": "info",
+        **more,
+    }
 
 
 def _send(stage: Stage, at: datetime, title: Text = CUP, **more: Any) -> int:
     """A notice that was sent then, and looked at by a worker."""
     clock.travel_to(at)
     sent = stage.send(key=f"{at:%H%M%S}", title=title, **{"level": "info", **more})
-    _deliver(stage)
+    stage.deliver()
     return sent
 
 
@@ -129,9 +133,9 @@ def test_two_teachers_write_in_one_evening_and_the_family_has_one_text(
 ) -> None:
     sent = _two_teachers(stage)
     assert _held(stage) == {("notice", "evening", _at(19, 30))}
-    _deliver(stage, _at(19, 29, 59))
+    stage.deliver(_at(19, 29, 59))
     assert _phone(stage) == []
-    _deliver(stage, _at(19, 30))
+    stage.deliver(_at(19, 30))
     [body] = _phone(stage)
     assert "“明天带水杯”等 2 条通知" in body
     page = visit("anonymous").get(f"/notices/together/{_code(body)}").get_data(as_text=True)
@@ -146,7 +150,7 @@ def test_what_is_written_when_the_evening_is_over_leaves_at_once(stage: Stage) -
     _send(stage, _at(16, 29))
     assert len(_phone(stage)) == 1
     _two_teachers(stage)
-    _deliver(stage, _at(19, 30))
+    stage.deliver(_at(19, 30))
     _send(stage, _at(19, 31), Text("又一条", "One more"))
     assert len(_phone(stage)) == 3
     assert "又一条" in _phone(stage)[-1]
@@ -155,22 +159,12 @@ def test_what_is_written_when_the_evening_is_over_leaves_at_once(stage: Stage) -
 def test_what_is_urgent_does_not_wait_for_the_others(stage: Stage) -> None:
     _send(stage, _at(17))
     clock.travel_to(_at(17, 30))
-    stage.act(
-        "teacher",
-        lambda uow: services.send_notice(
-            uow,
-            draft_key="urgent",
-            class_ids=[stage.world.things["class_a"]],
-            title=Text("明天停课", "No school tomorrow"),
-            body=BODY,
-            level="confirm",
-            urgent_reason="台风停课",
-        ),
-    )
-    _deliver(stage)
+    closed = Text("明天停课", "No school tomorrow")
+    stage.send(key="urgent", title=closed, urgent_reason="台风停课")
+    stage.deliver()
     [body] = _phone(stage)
     assert "明天停课" in body
-    _deliver(stage, _at(19, 30))
+    stage.deliver(_at(19, 30))
     assert len(_phone(stage)) == 2
 
 
@@ -204,7 +198,7 @@ def test_a_question_for_consent_does_not_wait(stage: Stage) -> None:
             leave_out=[],
         ),
     )
-    _deliver(stage)
+    stage.deliver()
     assert {m.template_key for m in _texts(stage) if m.state in GONE} == {"consent_asked"}
     assert _held(stage) == {("notice", "evening", _at(19, 30))}
 
@@ -228,7 +222,7 @@ def test_neither_a_sign_in_code_nor_a_try_on_the_own_phone_waits(
             links_allowed=False,
         ),
     )
-    _deliver(stage)
+    stage.deliver()
     assert [m.template_key for m in _texts(stage) if m.state in GONE] == ["sign_in_code"]
     assert [m.template_key for m in _texts(stage, "teacher") if m.state in GONE] == ["notice"]
 
@@ -238,10 +232,10 @@ def test_a_reminder_waits_as_well_and_goes_into_the_same_text(stage: Stage) -> N
     assert len(_phone(stage)) == 1
     clock.travel_to(_at(17))
     stage.nudge(asked)
-    _deliver(stage)
+    stage.deliver()
     _send(stage, _at(18))
     assert {kind for kind, _, _ in _held(stage)} == {"notice", "notice_nudge"}
-    _deliver(stage, _at(19, 30))
+    stage.deliver(_at(19, 30))
     assert "等 2 条通知" in _phone(stage)[-1]
     assert len(_phone(stage)) == 2
 
@@ -252,7 +246,7 @@ def test_what_was_refused_before_the_evening_is_not_kept_back_by_it(stage: Stage
     stage.send(level="info")
     with stage.engine.begin() as connection:
         connection.execute(text("update outbox_message set tries = 1"))
-    _deliver(stage, _at(16, 45))
+    stage.deliver(_at(16, 45))
     assert len(_phone(stage)) == 1
 
 
@@ -260,7 +254,7 @@ def test_the_evening_that_is_given_up_lets_all_leave(stage: Stage) -> None:
     _two_teachers(stage)
     clock.travel_to(_at(18, 30))
     stage.keep_nights_quiet()
-    _deliver(stage)
+    stage.deliver()
     assert _held(stage) == set()
     [body] = _phone(stage)
     assert "等 2 条通知" in body
@@ -270,12 +264,12 @@ def test_an_evening_that_ends_at_another_time_holds_until_then(stage: Stage) -> 
     _two_teachers(stage)
     clock.travel_to(_at(18, 30))
     stage.keep_nights_quiet(evening=(time(16, 30), time(20)))
-    _deliver(stage)
+    stage.deliver()
     assert _held(stage) == {("notice", "evening", _at(20))}
-    _deliver(stage, _at(19, 30))
+    stage.deliver(_at(19, 30))
     assert _phone(stage) == []
     stage.keep_nights_quiet(evening=(time(16, 30), time(19)))
-    _deliver(stage)
+    stage.deliver()
     assert len(_phone(stage)) == 1
 
 
@@ -285,7 +279,7 @@ def test_quiet_hours_that_are_set_later_hold_for_their_own_reason(stage: Stage) 
     with Session(stage.engine) as session, session.begin():
         session.execute(text("delete from quiet_policy"))
     stage.act("district_admin", lambda uow: _all_day_quiet(stage, uow))
-    _deliver(stage)
+    stage.deliver()
     assert _held(stage) == {("notice", "quiet_hours", MORNING)}
 
 
@@ -331,7 +325,7 @@ def test_a_day_of_rest_that_becomes_a_day_of_work_lets_go_what_waits_for_it(stag
         ),
     )
     assert len(_held(stage)) == 1
-    _deliver(stage, SATURDAY)
+    stage.deliver(SATURDAY)
     assert _held(stage) == set()
     assert len(_phone(stage)) == 1
 
@@ -339,24 +333,14 @@ def test_a_day_of_rest_that_becomes_a_day_of_work_lets_go_what_waits_for_it(stag
 def test_a_notice_that_was_stopped_in_the_evening_is_not_told_of(stage: Stage) -> None:
     first, _ = _two_teachers(stage)
     stage.act("teacher", lambda uow: services.stop_notice(uow, notice_id=first))
-    _deliver(stage, _at(19, 30))
+    stage.deliver(_at(19, 30))
     [body] = _phone(stage)
     assert MEETING.zh in body
     assert CUP.zh not in body
 
 
 def test_a_scheduled_notice_of_the_evening_waits_for_its_end(stage: Stage, visit: Visit) -> None:
-    form = {
-        "draft_key": "later",
-        "class_ids": str(stage.world.things["class_a"]),
-        "title_zh": CUP.zh,
-        "title_en": CUP.en,
-        "body_zh": BODY.zh,
-        "body_en": BODY.en,
-        "level": "info",
-        "send_on": "2026-11-25",
-        "send_time": "18:00",
-    }
+    form = _form(stage, draft_key="later", send_on="2026-11-25", send_time="18:00")
     client = visit("teacher")
     why = "全区傍晚合并发送：16:30–19:30 写的通知 19:30 一起发出，同一家庭只收一条短信"
     page = client.post("/notices/new", data={**form, "step": "check"}).get_data(as_text=True)
@@ -367,7 +351,7 @@ def test_a_scheduled_notice_of_the_evening_waits_for_its_end(stage: Stage, visit
     assert why in page
     assert "定时通知，2026年11月25日（周三）19:30 发出" in page
     _tick(stage, _at(18))
-    _deliver(stage)
+    stage.deliver()
     assert _held(stage) == {("notice", "evening", _at(19, 30))}
     # one that is planned for the end of the evening leaves then
     late = {**form, "draft_key": "end", "send_time": "19:30", "step": "check"}
@@ -375,15 +359,7 @@ def test_a_scheduled_notice_of_the_evening_waits_for_its_end(stage: Stage, visit
 
 
 def test_a_writer_is_told_before_and_after_when_it_leaves(stage: Stage, visit: Visit) -> None:
-    form = {
-        "draft_key": "now",
-        "class_ids": str(stage.world.things["class_a"]),
-        "title_zh": CUP.zh,
-        "title_en": CUP.en,
-        "body_zh": BODY.zh,
-        "body_en": BODY.en,
-        "level": "info",
-    }
+    form = _form(stage, draft_key="now")
     client = visit("teacher")
     assert "傍晚" not in client.get("/notices/new").get_data(as_text=True)
     clock.travel_to(_at(17))
@@ -397,7 +373,7 @@ def test_a_writer_is_told_before_and_after_when_it_leaves(stage: Stage, visit: V
     )
     client.get("/notices/new?lang=zh")
     place = client.post("/notices/new", data={**form, "step": "send"}).headers["Location"]
-    _deliver(stage)
+    stage.deliver()
     page = client.get(place).get_data(as_text=True)
     assert "通知已写好，短信将于 11月25日（周三）19:30 发出" in page
     assert "傍晚合并发送，到点一起发出" in page
@@ -449,11 +425,11 @@ def test_nobody_is_silent_about_what_the_evening_holds(stage: Stage) -> None:
 def test_the_hours_after_a_reminder_count_from_when_it_leaves(stage: Stage) -> None:
     clock.travel_to(NOON + timedelta(minutes=45))
     notice = _ladder(stage)
-    _deliver(stage)
+    stage.deliver()
     _tick(stage, _at(16, 45))
-    _deliver(stage)
+    stage.deliver()
     assert {m.reason_code for m in stage.messages(notice, "notice_nudge")} == {"evening"}
-    _deliver(stage, _at(19, 30))
+    stage.deliver(_at(19, 30))
     _tick(stage, _at(20, 46))
     assert _to_call(stage) == []
     _tick(stage, _at(23, 30))
@@ -491,10 +467,10 @@ def test_nobody_is_to_be_called_about_a_reminder_that_has_not_left(
     before = _calls(stage, asked, visit)[:2]
     clock.travel_to(_at(17))
     stage.nudge(asked)
-    _deliver(stage)
+    stage.deliver()
     assert _calls(stage, asked, visit)[:2] == before
     assert "已提醒" not in _calls(stage, asked, visit)[2]
-    _deliver(stage, _at(19, 30))
+    stage.deliver(_at(19, 30))
     guardians, children, page = _calls(stage, asked, visit)
     assert guardians > before[0]
     assert children > before[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,8 +13,6 @@ from coordination.domain.communication import limits
 from coordination.ground import clock
 from coordination.ground.errors import Forbidden, Invalid
 from coordination.ground.text import Text
-from coordination.settings import Settings
-from coordination.worker import drain
 from tests.integration.communication.conftest import Stage
 
 Visit = Callable[[str], FlaskClient]
@@ -42,7 +39,7 @@ def _send(stage: Stage, count: int) -> list[int]:
     for n in range(count):
         notices.append(stage.send(key=f"limit-{n}", title=Text(f"通知{n}", f"No {n}")))
         # one after the other: what is due at one time would be one text
-        drain(stage.engine, replace(Settings(), database_url=stage.url))
+        stage.deliver()
     return notices
 
 
@@ -60,7 +57,7 @@ def test_eight_leave_and_the_ninth_waits(stage: Stage) -> None:
     assert [_of(stage, n)[0] for n in notices[:8]] == ["delivered"] * 8
     assert _of(stage, notices[8]) == ("held", "daily_cap", MORNING)
     clock.travel_to(MORNING + timedelta(minutes=1))
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
+    stage.deliver()
     assert _of(stage, notices[8])[0] == "delivered"
 
 

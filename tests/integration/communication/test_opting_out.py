@@ -17,7 +17,6 @@ from werkzeug.test import TestResponse
 
 from coordination.app import create_app
 from coordination.authz.actor import SYSTEM
-from coordination.domain.communication import services
 from coordination.domain.communication.audience import audience_of, counts_of_organisation
 from coordination.domain.communication.models import NoticeRecipient
 from coordination.domain.people import contacts
@@ -33,7 +32,7 @@ from notifications.models import InboundText, OutboxMessage, Suppression
 from notifications.pump import deliver_batch
 from notifications.workers import Worker
 from tests.build.outing import ZONE
-from tests.integration.communication.conftest import BODY, FIELD_KEY, TITLE, Stage
+from tests.integration.communication.conftest import FIELD_KEY, Stage
 from tests.unit.notifications.making import Provider
 
 PUBLIC = "https://sms.example.cn"
@@ -264,20 +263,7 @@ def test_a_notice_says_who_opted_out_and_an_urgent_one_still_goes(
 ) -> None:
     send(twilio, "TD")
     routine = stage.send(key="routine")
-    urgent = stage.act(
-        "teacher",
-        lambda uow: (
-            services.send_notice(
-                uow,
-                draft_key="urgent",
-                class_ids=[stage.world.things["class_a"]],
-                title=TITLE,
-                body=BODY,
-                level="info",
-                urgent_reason="校门口有险情",
-            ).id
-        ),
-    )
+    urgent = stage.send(key="urgent", level="info", urgent_reason="校门口有险情")
     with Session(stage.engine) as session:
         rows = session.execute(
             select(NoticeRecipient.notice_id, NoticeRecipient.skip_reason).where(

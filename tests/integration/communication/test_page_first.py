@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, time, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -21,10 +20,8 @@ from coordination.domain.communication.queries import Funnel
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Invalid, TooMany
 from coordination.ground.uow import UnitOfWork
-from coordination.settings import Settings
 from coordination.worker import (
     Beat,
-    drain,
     follow_silence,
     send_scheduled_notices,
     write_notices,
@@ -70,10 +67,6 @@ def tick(stage: Stage, hours: float | None = None) -> None:
     send_scheduled_notices(beat)
     follow_silence(beat)
     write_notices(beat)
-
-
-def deliver(stage: Stage) -> None:
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
 
 
 def everything(stage: Stage, notice: int) -> list[tuple[str, str]]:
@@ -139,7 +132,7 @@ def test_who_is_silent_after_the_time_gets_the_first_text_once(stage: Stage) -> 
     assert everything(stage, notice) == []
     for hours in (4, 4.1, 5):
         tick(stage, hours)
-        deliver(stage)
+        stage.deliver()
     assert stage.told(notice) == {"friend_mother", "english"}
     assert everything(stage, notice) == [("notice", "confirm")] * 2
 
@@ -157,7 +150,7 @@ def test_of_a_notice_to_be_read_reading_is_enough_and_the_text_is_the_last_step(
     notice = publish(stage, level="info")
     stage.acknowledge("guardian", notice, confirm=False)
     tick(stage, 4)
-    deliver(stage)
+    stage.deliver()
     assert stage.told(notice) == {"friend_mother", "english"}
     for hours in (8, 12, 60):
         tick(stage, hours)
@@ -171,7 +164,7 @@ def test_who_does_not_confirm_after_the_text_is_to_be_called_and_not_reminded(
     notice = publish(stage)
     stage.acknowledge("english", notice)
     tick(stage, 4)
-    deliver(stage)
+    stage.deliver()
     tick(stage, 7.9)
     assert row(stage, notice).calls_since is None
     tick(stage, 8)
@@ -191,7 +184,7 @@ def test_the_call_list_waits_for_texts_that_have_not_left(stage: Stage) -> None:
     tick(stage, 4)
     tick(stage, 8)
     assert row(stage, notice).calls_since is None
-    deliver(stage)
+    stage.deliver()
     tick(stage, 12)
     assert row(stage, notice).calls_since == clock.now()
 
@@ -250,7 +243,7 @@ def test_custody_and_opt_outs_are_looked_at_again_when_the_text_leaves(stage: St
             ),
             {"g": stage.world.people["guardian"]},
         )
-    deliver(stage)
+    stage.deliver()
     names = {person: role for role, person in stage.world.people.items()}
     assert {names[m.recipient_id]: (m.state, m.reason_code) for m in stage.messages(notice)} == {
         "english": ("suppressed", "no_longer_concerned"),
@@ -288,7 +281,7 @@ def test_texts_that_fall_into_the_evening_of_the_district_leave_at_its_end(
     assert everything(stage, notice) == []
     tick(stage, 6)
     assert everything(stage, notice) == [("notice", "confirm")] * 2
-    deliver(stage)
+    stage.deliver()
     assert {m.state for m in stage.messages(notice)} == {"delivered"}
 
 
@@ -300,7 +293,7 @@ def test_by_hand_the_first_text_leaves_now_and_the_clock_writes_no_other(stage: 
     stage.acknowledge("english", notice)
     clock.travel_to(NOON + timedelta(hours=3))
     assert stage.nudge(notice) == 2
-    deliver(stage)
+    stage.deliver()
     assert everything(stage, notice) == [("notice", "confirm")] * 2
     tick(stage, 4)
     tick(stage, 6.9)
@@ -313,7 +306,7 @@ def test_by_hand_the_first_text_leaves_now_and_the_clock_writes_no_other(stage: 
 def test_by_hand_a_notice_to_be_read_is_done_too(stage: Stage) -> None:
     notice = publish(stage, level="info")
     stage.nudge(notice)
-    deliver(stage)
+    stage.deliver()
     tick(stage, 4)
     tick(stage, 60)
     assert everything(stage, notice) == [("notice", "info")] * 3
@@ -323,7 +316,7 @@ def test_by_hand_a_notice_to_be_read_is_done_too(stage: Stage) -> None:
 def test_after_the_first_text_a_reminder_by_hand_is_a_reminder(stage: Stage) -> None:
     notice = publish(stage)
     tick(stage, 4)
-    deliver(stage)
+    stage.deliver()
     with pytest.raises(TooMany):
         stage.nudge(notice)
     clock.travel_to(NOON + timedelta(hours=6))
@@ -686,7 +679,7 @@ def test_the_page_of_the_notice_goes_through_its_phases(stage: Stage, visit: Vis
     stage.acknowledge("guardian", notice)
     assert "现在就发 2 条短信" in client.get(place).get_data(as_text=True)
     tick(stage, 4)
-    deliver(stage)
+    stage.deliver()
     page = client.get(place).get_data(as_text=True)
     assert "1 位家长已在平台回应，没有发短信；2 位没有，已发短信" in page
     assert "到 11月25日（周三）20:00 仍没有确认的，自动列入电话名单" in page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -16,8 +15,6 @@ from coordination.domain.people.models import CalendarDay
 from coordination.ground import clock
 from coordination.ground.errors import Forbidden, Invalid
 from coordination.ground.text import Text
-from coordination.settings import Settings
-from coordination.worker import drain
 from tests.integration.communication.conftest import Stage
 
 Visit = Callable[[str], FlaskClient]
@@ -36,10 +33,6 @@ def _noon() -> None:
 
 def _set(stage: Stage, role: str = "district_admin", *, rest_days: bool = False) -> None:
     stage.keep_nights_quiet(role, rest_days=rest_days)
-
-
-def _deliver(stage: Stage) -> None:
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
 
 
 def _states(stage: Stage, notice: int) -> set[tuple[str, str | None]]:
@@ -67,20 +60,20 @@ def test_a_text_waits_for_the_morning_and_then_leaves(stage: Stage) -> None:
     _set(stage)
     clock.travel_to(EVENING)
     notice = _send(stage)
-    _deliver(stage)
+    stage.deliver()
     assert _states(stage, notice) == {("held", "quiet_hours")}
     clock.travel_to(EVENING.replace(hour=7, minute=29) + timedelta(days=1))
-    _deliver(stage)
+    stage.deliver()
     assert _states(stage, notice) == {("held", "quiet_hours")}
     clock.travel_to(EVENING.replace(hour=7, minute=31) + timedelta(days=1))
-    _deliver(stage)
+    stage.deliver()
     assert {state for state, _ in _states(stage, notice)} <= {"accepted", "delivered"}
 
 
 def test_without_a_policy_nothing_waits(stage: Stage) -> None:
     clock.travel_to(EVENING)
     notice = _send(stage)
-    _deliver(stage)
+    stage.deliver()
     assert {state for state, _ in _states(stage, notice)} <= {"accepted", "delivered"}
 
 
@@ -90,7 +83,7 @@ def test_an_urgent_text_leaves_at_once_and_its_reason_is_reported(
     _set(stage)
     clock.travel_to(EVENING)
     notice = _send(stage, "大雪，明早停课")
-    _deliver(stage)
+    stage.deliver()
     assert {state for state, _ in _states(stage, notice)} <= {"accepted", "delivered"}
     page = visit("district_admin").get("/admin/quiet").get_data(as_text=True)
     assert "大雪，明早停课" in page
@@ -106,7 +99,7 @@ def test_texts_rest_on_rest_days_but_not_on_a_make_up_school_day(stage: Stage) -
     _set(stage, rest_days=True)
     clock.travel_to(SATURDAY)
     notice = _send(stage)
-    _deliver(stage)
+    stage.deliver()
     assert _states(stage, notice) == {("held", "quiet_hours")}
     with stage.engine.begin() as connection:
         connection.execute(
@@ -119,7 +112,7 @@ def test_texts_rest_on_rest_days_but_not_on_a_make_up_school_day(stage: Stage) -
             )
         )
         connection.execute(text("update outbox_message set next_at = :now"), {"now": SATURDAY})
-    _deliver(stage)
+    stage.deliver()
     assert {state for state, _ in _states(stage, notice)} <= {"accepted", "delivered"}
 
 
@@ -127,7 +120,7 @@ def test_a_sign_in_code_never_waits(stage: Stage, visit: Visit) -> None:
     _set(stage)
     clock.travel_to(EVENING)
     visit("anonymous").post("/sign-in/phone", data={"phone": "13800138001"})
-    _deliver(stage)
+    stage.deliver()
     with stage.engine.connect() as connection:
         codes = connection.execute(
             text("select state from outbox_message where message_class = 'otp'")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 from zoneinfo import ZoneInfo
@@ -22,10 +21,8 @@ from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
 from coordination.ground.errors import Conflict, Forbidden, Invalid
 from coordination.ground.text import Text
-from coordination.settings import Settings
 from coordination.worker import (
     Beat,
-    drain,
     follow_silence,
     send_scheduled_notices,
     write_notices,
@@ -175,7 +172,7 @@ def test_quiet_hours_hold_what_left_in_them(stage: Stage) -> None:
     stage.keep_nights_quiet()
     notice = _schedule(stage, NOON.replace(hour=22))
     _tick(stage, NOON.replace(hour=22))
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
+    stage.deliver()
     assert {m.reason_code for m in stage.messages(notice)} == {"quiet_hours"}
 
 

@@ -19,7 +19,6 @@ from coordination.ground import clock
 from coordination.ground.text import Text
 from coordination.reactions import carriers, catalogue
 from coordination.settings import Settings
-from coordination.worker import drain
 from notifications.models import OutboxMessage
 from tests.integration.communication.conftest import BODY, Stage
 
@@ -41,17 +40,13 @@ def _quiet(stage: Stage) -> None:
     stage.keep_nights_quiet()
 
 
-def _deliver(stage: Stage) -> None:
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
-
-
 def _evening(stage: Stage, count: int = 3) -> list[int]:
     """Notices that were sent in quiet hours, each looked at once by a worker."""
     sent = []
     for number in range(count):
         clock.travel_to(EVENING + timedelta(minutes=10 * number))
         sent.append(stage.send(key=f"evening-{number}", title=TITLES[number], level="info"))
-        _deliver(stage)
+        stage.deliver()
     return sent
 
 
@@ -83,7 +78,7 @@ def test_a_family_wakes_up_to_one_text_and_each_notice_keeps_its_way(
     sent = _evening(stage)
     assert _phone(stage, "guardian") == []
     clock.travel_to(MORNING)
-    _deliver(stage)
+    stage.deliver()
     [body] = _phone(stage, "guardian")
     assert "“家长会改期”等 3 条通知" in body
     [english] = _phone(stage, "english")
@@ -114,7 +109,7 @@ def test_the_code_of_the_one_text_opens_all_of_them(stage: Stage, visit: Visit) 
         stage.send(key="evening-3", title=TITLES[2], level="confirm"),
     ]
     clock.travel_to(MORNING)
-    _deliver(stage)
+    stage.deliver()
     code = _code(_phone(stage, "guardian")[0])
     nobody = visit("anonymous")
     page = nobody.get(f"/a/{code}", follow_redirects=True).get_data(as_text=True)
@@ -138,23 +133,13 @@ def test_the_code_of_the_one_text_opens_all_of_them(stage: Stage, visit: Visit) 
 
 def test_what_is_urgent_goes_alone_and_at_once(stage: Stage) -> None:
     _evening(stage, 2)
-    stage.act(
-        "teacher",
-        lambda uow: services.send_notice(
-            uow,
-            draft_key="urgent",
-            class_ids=[stage.world.things["class_a"]],
-            title=Text("明天停课", "No school tomorrow"),
-            body=BODY,
-            level="confirm",
-            urgent_reason="台风停课",
-        ),
-    )
-    _deliver(stage)
+    closed = Text("明天停课", "No school tomorrow")
+    stage.send(key="urgent", title=closed, urgent_reason="台风停课")
+    stage.deliver()
     [body] = _phone(stage, "guardian")
     assert "明天停课" in body
     clock.travel_to(MORNING)
-    _deliver(stage)
+    stage.deliver()
     assert len(_phone(stage, "guardian")) == 2
 
 
@@ -162,7 +147,7 @@ def test_a_notice_withdrawn_in_the_night_is_not_told_of(stage: Stage, visit: Vis
     sent = _evening(stage)
     stage.act("teacher", lambda uow: services.stop_notice(uow, notice_id=sent[0]))
     clock.travel_to(MORNING)
-    _deliver(stage)
+    stage.deliver()
     [body] = _phone(stage, "guardian")
     assert "“明天带水杯”等 2 条通知" in body
     page = visit("anonymous").get(f"/notices/together/{_code(body)}").get_data(as_text=True)
@@ -172,7 +157,7 @@ def test_a_notice_withdrawn_in_the_night_is_not_told_of(stage: Stage, visit: Vis
 def test_a_guardian_who_may_not_have_them_any_more_gets_nothing(stage: Stage, visit: Visit) -> None:
     _evening(stage)
     clock.travel_to(MORNING)
-    _deliver(stage)
+    stage.deliver()
     code = _code(_phone(stage, "english")[0])
     with stage.engine.begin() as connection:
         connection.execute(
@@ -187,7 +172,7 @@ def test_a_guardian_who_may_not_have_them_any_more_gets_nothing(stage: Stage, vi
             ),
             {"at": MORNING},
         )
-    _deliver(stage)
+    stage.deliver()
     states = {m.template_key: (m.state, m.reason_code) for m in _texts(stage, "english")}
     assert states["notices_together"] == ("suppressed", "no_longer_concerned")
     assert _phone(stage, "guardian") != []

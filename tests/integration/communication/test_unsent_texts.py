@@ -17,13 +17,12 @@ from coordination.domain.communication import budgets, services
 from coordination.ground import clock
 from coordination.ground.actor import SYSTEM
 from coordination.reactions import unsent_texts
-from coordination.reactions.notices import tell
 from coordination.reactions.work import begin
 from coordination.worker import Beat, give_back_unsent_texts
 from notifications.segments import segments
 from tests.build.outing import all_at_once, meet
 from tests.integration.communication.conftest import Stage
-from tests.integration.communication.test_budgets import account, size
+from tests.integration.communication.test_budgets import account, size, tell_guardian
 
 NOON = datetime(2026, 11, 25, 12, 0, tzinfo=ZoneInfo("Asia/Shanghai"))
 
@@ -181,17 +180,7 @@ def test_only_the_account_of_the_notice_gets_it_back(stage: Stage) -> None:
 
 
 def test_texts_about_other_things_stay_counted(stage: Stage) -> None:
-    with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
-        uow.authorize("system.run")
-        tell(
-            uow,
-            "session_cancelled",
-            [stage.world.people["guardian"]],
-            {"activity": "x", "when": "14:00", "reason": "z"},
-            subject=("session", 1),
-            version="1",
-            payer=stage.world.things["school_a"],
-        )
+    tell_guardian(stage, "session", stage.world.things["school_a"])
     before = account(stage).used
     stage.settle("guardian", "failed")
     settled_at(stage)

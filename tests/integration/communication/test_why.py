@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -14,8 +13,6 @@ from sqlalchemy.orm import Session
 
 from coordination.domain.people import contacts
 from coordination.ground import clock
-from coordination.settings import Settings
-from coordination.worker import drain
 from notifications.models import OutboxMessage
 from tests.integration.communication.conftest import Stage
 
@@ -29,10 +26,6 @@ MORNING = datetime(2026, 11, 26, 7, 30, tzinfo=ZONE)
 @pytest.fixture(autouse=True)
 def _noon() -> None:
     clock.travel_to(NOON)
-
-
-def _deliver(stage: Stage) -> None:
-    drain(stage.engine, replace(Settings(), database_url=stage.url))
 
 
 def _message(stage: Stage, notice: int, role: str = "guardian") -> int:
@@ -65,10 +58,10 @@ def test_that_it_waited_for_the_morning_is_known_when_it_has_arrived(
     stage.keep_nights_quiet()
     clock.travel_to(EVENING)
     message = _message(stage, stage.send())
-    _deliver(stage)
+    stage.deliver()
     waiting = _way(stage, visit, message)
     clock.travel_to(MORNING)
-    _deliver(stage)
+    stage.deliver()
     arrived = _way(stage, visit, message)
     for way in (waiting, arrived):
         _says(way, "免打扰时段，稍后发出", "waits for the end of quiet hours")
@@ -85,7 +78,7 @@ def test_one_claim_writes_once_why_a_message_waits(stage: Stage) -> None:
     clock.travel_to(EVENING)
     notice = stage.send()
     for _ in range(3):
-        _deliver(stage)
+        stage.deliver()
     with stage.engine.connect() as connection:
         held = connection.execute(
             text(
@@ -102,7 +95,7 @@ def test_who_opted_out_before_it_left_is_not_written_to_and_that_is_said(
     message = _message(stage, stage.send())
     with Session(stage.engine) as session, session.begin():
         contacts.suppress(session, stage.world.people["guardian"], contacts.OPTED_OUT, NOON)
-    _deliver(stage)
+    stage.deliver()
     _says(_way(stage, visit, message), "已退订短信", "has opted out of texts")
 
 
@@ -114,7 +107,7 @@ def test_what_came_too_late_to_be_of_use_says_so(stage: Stage, visit: Visit) -> 
             {"at": NOON + timedelta(hours=1), "id": message},
         )
     clock.travel_to(NOON + timedelta(hours=2))
-    _deliver(stage)
+    stage.deliver()
     way = _way(stage, visit, message)
     _says(way, "过期未发", "Expired")
     _says(way, "超过有效时间", "no longer useful when its turn came")
@@ -132,6 +125,6 @@ def test_what_nobody_knows_to_have_left_says_that_it_is_being_checked(
 
 def test_a_step_without_a_reason_says_nothing_of_one(stage: Stage, visit: Visit) -> None:
     message = _message(stage, stage.send())
-    _deliver(stage)
+    stage.deliver()
     for page in _way(stage, visit, message).values():
         assert "None" not in page.split("<main", 1)[1]
