@@ -22,7 +22,7 @@ tour: .venv/.run ## tell the whole story in the terminal, on a throw-away databa
 lint: .venv/.dev ## style, types and import contracts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy coordination notifications calendars
+	@$(PY) -m mypy coordination notifications calendars scripts
 	@.venv/bin/lint-imports
 
 environment: .venv/.dev coordination/static/vendor/.done ## install everything, start nothing

@@ -125,9 +125,10 @@ def main() -> int:
         with EmbeddedPostgres(folder, durable=False) as server:
             migrate(server.url())
             settings = replace(Settings(), instance_dir=folder).with_database(server.url())
-            web = make_server("127.0.0.1", 0, create_app(settings), threaded=True)
+            app = create_app(settings)
+            web = make_server("127.0.0.1", 0, app, threaded=True)
             url = f"http://127.0.0.1:{web.server_port}"
-            web.app.config["PUBLIC_URL"] = url
+            app.config["PUBLIC_URL"] = url
             logging.getLogger("werkzeug").setLevel(logging.ERROR)
             configure(replace(settings, public_url="https://gm.example.cn"))
             story = Story(create_engine(settings.database_url), settings, Console(quiet=True))

@@ -42,6 +42,7 @@ from coordination.domain.practice import services as practice
 from coordination.domain.practice.models import PracticeSession
 from coordination.embedded import EmbeddedPostgres
 from coordination.ground import clock
+from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.work import begin
 from coordination.seed.demo import ZONE, load_demo
@@ -112,8 +113,17 @@ class District:
                     return_at=times[2],
                 )
         elif step == "cancelled":
-            with self.acting(self.coordinator) as uow:
-                practice.cancel_session(uow, session_id=self.sessions[1], reason="橙色大风预警")
+            self.cancel(self.sessions[1])
+
+    def cancel(self, session_id: int) -> None:
+        """A storm keeps everybody at home."""
+        with self.acting(self.coordinator) as uow:
+            practice.cancel_session(
+                uow,
+                session_id=session_id,
+                code="weather",
+                note=Text("橙色大风预警", "storm warning"),
+            )
 
     @contextmanager
     def acting(self, actor: Actor) -> Iterator[UnitOfWork]:

@@ -26,7 +26,6 @@ from coordination.domain.people.models import Account
 from coordination.domain.practice import services as practice
 from coordination.embedded import EmbeddedPostgres
 from coordination.ground import clock
-from coordination.ground.text import Text
 from coordination.settings import Settings
 from coordination.supervisor import migrate
 from coordination.worker import configure, drain
@@ -66,13 +65,7 @@ def mails(out: Path) -> list[Path]:
                 elif step == "moved":
                     district.change(step)
                 else:
-                    with district.acting(district.coordinator) as uow:
-                        practice.cancel_session(
-                            uow,
-                            session_id=held,
-                            code="weather",
-                            note=Text("橙色大风预警", "storm warning"),
-                        )
+                    district.cancel(held)
                 time.sleep(1.1)  # the next one is a later second
                 drain(district.engine, settings)
                 path = out / f"{step}.eml"
