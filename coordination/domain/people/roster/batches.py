@@ -24,6 +24,7 @@ from coordination.domain.people.models import (
 )
 from coordination.domain.people.roster import findings, undoing, uploads, writing
 from coordination.domain.people.roster.difference import compare
+from coordination.domain.people.roster.first_load import checked_at_once
 from coordination.domain.people.roster.reading import reading
 from coordination.domain.people.roster.staging import fill, make_tables
 from coordination.domain.people.roster.undoing import Undone
@@ -107,7 +108,8 @@ def apply(uow: UnitOfWork, *, batch_id: int) -> int:
             )
         )
     findings.keep_all_changes(uow.session, batch.id, _last_day(today))
-    written = writing.write(uow.session, batch.id, today=today, ended=_last_day(today))
+    with checked_at_once(uow.session, sum(line["add"] for line in counts.values())):
+        written = writing.write(uow.session, batch.id, today=today, ended=_last_day(today))
     uploads.forget(uow.session, batch.id)
     batch.state, batch.applied_at = "applied", uow.now
     batch.counts = {**batch.counts, "entities": counts, "written": written}

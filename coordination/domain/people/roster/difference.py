@@ -39,7 +39,9 @@ from (
                 then 'unknown_school'
         end as refuse
     from roster_org o
-    join (select source, min(seq) as first from roster_org group by source) d using (source)
+    left join (
+        select source, min(seq) as first from roster_org group by source having count(*) > 1
+    ) d using (source)
     left join organisation g on g.code = o.source
     where o.kind = 'school'
 ) y
@@ -84,7 +86,9 @@ from (
              when s.org_id is null and not c.gone then 'unknown_school'
         end as refuse
     from roster_class c
-    join (select source, min(seq) as first from roster_class group by source) d using (source)
+    left join (
+        select source, min(seq) as first from roster_class group by source having count(*) > 1
+    ) d using (source)
     left join r_school s on s.source = c.school
     left join lateral (
         select k.* from class_group k
@@ -203,7 +207,9 @@ from (
                 then 'unknown_school'
         end as refuse
     from roster_person p
-    join (select source, min(seq) as first from roster_person group by source) d using (source)
+    left join (
+        select source, min(seq) as first from roster_person group by source having count(*) > 1
+    ) d using (source)
     left join r_role r on r.person = p.source
     left join r_match k on k.source = p.source
     left join person e on e.id = k.person_id
