@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import io
+from functools import partial
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from python_calamine import CalamineWorkbook
-from sqlalchemy import func, select, text
+from sqlalchemy import Engine, event, func, select, text
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from coordination.domain.people.models import ClassGroup, Person, RosterBatch, RosterUpload
+from coordination.domain.people.roster import first_load
 from tests.build.roster import Export, as_csv
 from tests.integration.people_pages.conftest import Stage
 
@@ -42,6 +44,10 @@ def hand_in(
 def batch_of(answer: TestResponse) -> str:
     assert answer.status_code == 303, answer.text
     return answer.headers["Location"]
+
+
+def sent_by_all(sent: list[str], *given: object) -> None:
+    sent.append(str(given[2]))
 
 
 def fingerprint(stage: Stage, *, but: tuple[str, ...] = ()) -> dict[str, str]:
@@ -87,6 +93,21 @@ def test_apply_writes_once_and_says_how_much(stage: Stage) -> None:
     again = office.post(f"{batch}/apply", follow_redirects=True)
     assert "已经处理过了" in again.text
     assert fingerprint(stage, but=("account_session",)) == before
+
+
+def test_the_page_itself_reads_nothing_that_stops_a_first_import(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_load, "_worth_it", lambda session, new: True)
+    sent: list[str] = []
+    note = partial(sent_by_all, sent)
+    event.listen(Engine, "before_cursor_execute", note)
+    office = stage.visit("district_admin")
+    answer = office.post(f"{batch_of(hand_in(office, sheet()))}/apply", follow_redirects=True)
+    event.remove(Engine, "before_cursor_execute", note)
+    assert "已写入" in answer.text and people(stage, "赵一") == 1
+    # whoever is signed in was looked up by this request too, and must not stand in its own way
+    assert sum("drop constraint" in statement for statement in sent) == 6
 
 
 def test_undo_takes_back_what_was_written(stage: Stage) -> None:
