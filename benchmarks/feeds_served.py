@@ -1,5 +1,6 @@
 """One feed of 1,000 entries over HTTP, one worker each: the product, nginx with the finished file,
-and Radicale with the same entries in a collection. They take turns; wrk asks.
+the product's web server with the finished bytes and nothing behind it, which is the most that the
+product can reach, and Radicale with the same entries in a collection. They take turns; wrk asks.
 
 What is not installed is left out and said: nginx and wrk by the system's package manager, Radicale
 by pip into an environment of its own. Rates depend on the machine's other work, CPU hardly does.
@@ -17,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -157,7 +159,7 @@ def main() -> int:
         folder.chmod(0o755)
         path, body = furnished(url)
         (folder / "feed.ics").write_bytes(body)
-        ours, other, third = free_port(), free_port(), free_port()
+        ours, other, third, bare = free_port(), free_port(), free_port(), free_port()
         settings = Settings(
             database_url=url, field_key=feeds.FIELD_KEY, port=ours, secret_key="only for figures"
         )
@@ -175,11 +177,20 @@ def main() -> int:
         )
         conf = nginx_conf(folder, other)
         nginx = open_.enter_context(running(["/usr/sbin/nginx", "-c", str(conf)], other))
+        alone = open_.enter_context(
+            running(
+                [*web_command(replace(settings, port=bare))[:-1], "benchmarks._finished:app"],
+                bare,
+                FINISHED=str(folder / "feed.ics"),
+                PYTHONPATH=str(ROOT),
+            )
+        )
         address = f"http://127.0.0.1:{ours}{path}"
         tag = _tag(ours, path)
         candidates: dict[str, tuple[int, Callable[[], float]]] = {
             "ours": (web, lambda: ask(address)),
             "nginx, the finished file": (nginx, lambda: ask(f"http://127.0.0.1:{other}/feed.ics")),
+            "the web server alone": (alone, lambda: ask(f"http://127.0.0.1:{bare}/")),
             "ours, a poll (304)": (web, lambda: ask(address, f"If-None-Match: {tag}")),
         }
         if (python := radicale()) is not None:
@@ -242,6 +253,8 @@ def _race(candidates: dict[str, tuple[int, Callable[[], float]]], size: int) -> 
             for name in candidates
         ],
     )
+    limit = 100 * rate["the web server alone"] / rate["nginx, the finished file"]
+    console.print(f"the web server alone, beside nginx: {limit:.0f} %")
     at_least("rate beside nginx", 100 * rate["ours"] / rate["nginx, the finished file"], 85, " %")
     if "Radicale, one client" in cpu:
         ratio = cpu["Radicale, one client"] / cpu["ours, one client"]

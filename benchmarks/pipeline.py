@@ -2,7 +2,8 @@
 
 `ours` is the whole pipeline on PostgreSQL with commits on the disk: claim with its re-check, the
 request, the record. The others only call the provider: the SDK in a loop, in 64 threads, and its
-asynchronous client with 64 at a time. CPU is that of this process, per message.
+asynchronous client with 64 at a time; and aiohttp alone, with the very request of ours and no message
+behind it, below which no pipeline on that client can come. CPU is that of this process, per message.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from twilio.http.async_http_client import AsyncTwilioHttpClient
@@ -27,6 +29,7 @@ from benchmarks._provider import provider
 from benchmarks._server import server
 from benchmarks._table import at_least, at_most, console, quick, rounds, show
 from notifications.channels.twilio_sms import TwilioSettings, TwilioSms
+from notifications.channels.twilio_wire import Response, Wire
 from notifications.pump import Pump
 from notifications.values import Address, DayLimit, Pending, Skip
 from notifications.workers import Worker
@@ -149,12 +152,41 @@ def race(engine: Engine, pump: Pump, base: str) -> None:
 
         asyncio.run(go())
 
+    def alone(count: int) -> None:
+        form = {
+            "To": "+8613800138000",
+            "Body": BODY,
+            "MessagingServiceSid": SERVICE,
+            "StatusCallback": f"https://gm.example.cn/webhooks/twilio/status/{uuid4()}",
+        }
+
+        async def go() -> None:
+            wire = Wire(
+                f"{base}/2010-04-01/Accounts/{ACCOUNT}/Messages.json",
+                (ACCOUNT, TOKEN),
+                connect_seconds=3.0,
+                read_seconds=10.0,
+            )
+            left = iter(range(count))
+
+            async def sender() -> None:
+                for number in left:
+                    answer = await wire.create({**form, "To": f"+861{number:010}"})
+                    assert isinstance(answer, Response), answer
+                    assert answer.status == 201, answer
+
+            await asyncio.gather(*(sender() for _ in range(AT_ONCE)))
+            await wire.close()
+
+        asyncio.run(go())
+
     much = 3_000 if quick() else 6_000
     ways = {
         "ours: claim, send, record": Way(much, ours),
         "SDK in a loop": Way(40, loop),
         "SDK in 64 threads": Way(1_000, threads),
         "SDK, asynchronous": Way(2_000, asynchronous),
+        "aiohttp alone": Way(much, alone),
     }
     fill(engine, 500)
     ours(500)
@@ -174,7 +206,8 @@ def race(engine: Engine, pump: Pump, base: str) -> None:
             for name in ways
         ],
     )
-    mine, sdk, _, apart = cpu.values()
+    mine, sdk, _, apart, least = cpu.values()
+    console.print(f"aiohttp alone, in parts of the asynchronous client: {least / apart:.2f}")
     at_least("share of concurrency / latency", next(iter(shares.values())) * 100, 90, " %")
     at_most("CPU in parts of the SDK's loop", mine / sdk, 0.2)
     at_most("CPU in parts of its asynchronous client", mine / apart, 0.5)
