@@ -29,6 +29,7 @@ def use_key(secret: str) -> None:
         raise ValueError("FIELD_KEY must have at least 16 characters")
     _root = hashlib.sha256(secret.encode()).digest()
     _derived.cache_clear()
+    _keyed.cache_clear()
 
 
 @lru_cache(maxsize=8)
@@ -36,6 +37,12 @@ def _derived(purpose: str) -> bytes:
     if _root is None:
         raise RuntimeError("the field key has not been set; call crypto.use_key first")
     return hmac.new(_root, purpose.encode(), hashlib.sha256).digest()
+
+
+@lru_cache(maxsize=8)
+def _keyed(purpose: str) -> hmac.HMAC:
+    """A hash that has taken its key in and nothing else: to be copied, never updated."""
+    return hmac.new(_derived(purpose), digestmod=hashlib.sha256)
 
 
 @lru_cache(maxsize=2)
@@ -69,7 +76,9 @@ def unseal(sealed: bytes, context: str) -> bytes:
 
 def blind_index(plain: str) -> bytes:
     """A keyed hash by which a normalised phone or e-mail can be found (32 bytes)."""
-    return hmac.digest(_derived("index"), plain.encode(), "sha256")
+    found = _keyed("index").copy()  # half the price of keying it anew, for hundreds of thousands
+    found.update(plain.encode())
+    return found.digest()
 
 
 def token_hash(token: str) -> bytes:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from coordination.domain.people.roster.values import Cell, Row, Staged
 
-CHUNK = 4000
+CHUNK = 10_000
 
 _AT = "file text, line int"
 TABLES: dict[Staged, str] = {
