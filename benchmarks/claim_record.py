@@ -1,10 +1,13 @@
 """Claim and record in batches, beside task queues that do one job for each message.
 
 `ours` claims due messages with every re-check and records their acceptance; nothing is called between
-the two. `bare` writes the same rows by the barest statements and looks at nothing: below what PostgreSQL
-needs for that, no claim that keeps an attempt of its own can come. The queues run a task that does
-nothing, in the process that enqueued it, which is the cheapest way to run them. CPU is that of this
-process and of the server behind it (PostgreSQL with commits on the disk, or Redis), per message.
+the two. Two limits stand beside it. `bare` writes the same rows by the barest statements and looks at
+nothing: below what PostgreSQL needs for that, no claim that keeps an attempt of its own can come.
+`unchecked` reads what a message says, asks for its number, writes intent and acceptance by the product's
+own statements, and decides nothing: below its client's CPU no claim can come that is written in Python.
+The queues run a task that does nothing, in the process that enqueued it, which is the cheapest way to
+run them. CPU is that of this process and of the server behind it (PostgreSQL with commits on the disk,
+or Redis), per message.
 
 Dramatiq and Celery need `redis-server` on the PATH; they are installed into a folder of their own in
 the system's place for temporary files, never beside the product. What cannot be had is said and left out.
@@ -26,6 +29,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 from procrastinate import App, PsycopgConnector
 from sqlalchemy import Engine, create_engine, text
@@ -34,9 +38,11 @@ from benchmarks._processes import cpu_of_family
 from benchmarks._server import server
 from benchmarks._table import at_least, at_most, console, quick, rounds, show
 from benchmarks.pipeline import Numbers, fill
+from notifications import claiming, clock, recording
 from notifications.claiming import take
 from notifications.jobs import libpq_dsn
 from notifications.recording import record_many
+from notifications.resolving import as_pending
 from notifications.values import Answer, Claimed, Sent
 from notifications.ways import Ways
 from notifications.workers import Worker
@@ -125,6 +131,44 @@ def bare(engine: Engine, postmaster: int, batch: int, count: int) -> tuple[float
                     statement, {"batch": batch} if statement is BARE[0] else {}
                 )
                 assert done.rowcount == batch, done.rowcount
+    return time.process_time() - cpu, cpu_of_family(postmaster) - behind
+
+
+def unchecked(
+    engine: Engine, worker: Worker, postmaster: int, batch: int, count: int
+) -> tuple[float, float]:
+    """What has to pass through Python for each message, with no decision about it."""
+    numbers = Numbers()
+    fill(engine, count)
+    cpu, behind = time.process_time(), cpu_of_family(postmaster)
+    for _ in range(count // batch):
+        at = clock.now()
+        with engine.begin() as connection:
+            rows = claiming._due(connection, at, batch, ["sms"])
+            where = numbers.resolve(connection, as_pending(rows))
+            intents = [
+                {
+                    "id": uuid4().hex,
+                    "message_id": row.id,
+                    "mask": where[row.id].value[-4:],  # type: ignore[union-attr]
+                    "channel": "sms",
+                    "key": where[row.id].key,  # type: ignore[union-attr]
+                }
+                for row in rows
+            ]
+            connection.execute(
+                claiming._INTENTS,
+                {"rows": json.dumps(intents), "worker": worker.id, "at": at, "check": at},
+            )
+        told = [
+            {"id": i["id"], "provider_id": f"SM{i['id']}", "segments": 2, "state": "accepted"}
+            for i in intents
+        ]
+        with engine.begin() as connection:
+            done = connection.execute(
+                recording._ACCEPTED, {"rows": json.dumps(told), "open": ["intent"], "at": at}
+            )
+            assert done.rowcount == batch, done.rowcount
     return time.process_time() - cpu, cpu_of_family(postmaster) - behind
 
 
@@ -228,6 +272,7 @@ def main() -> None:
             "ours, 200 at a time": Way(MANY, lambda n: ours(engine, worker, pid, 200, n)),
             "ours, 500 at a time": Way(MANY, lambda n: ours(engine, worker, pid, 500, n)),
             "bare, 500 at a time": Way(MANY, lambda n: bare(engine, pid, 500, n)),
+            "unchecked, 500 at a time": Way(MANY, lambda n: unchecked(engine, worker, pid, 500, n)),
             "a Procrastinate job each": Way(FEW, lambda n: procrastinate(url, pid, n)),
         }
         if broker and python:
@@ -259,6 +304,8 @@ def main() -> None:
     at_most("client CPU at 500, µs", statistics.median(second.client), 10)
     jobs = ways["a Procrastinate job each"]
     console.print(f"total CPU of Procrastinate: {jobs.total / second.total:.0f}x")
+    floor = statistics.median(ways["unchecked, 500 at a time"].client)
+    console.print(f"client CPU of it without a single check: {floor:.0f} µs")
     least = ways["bare, 500 at a time"].total
     console.print(f"the barest statements that write these rows: {least:.0f} µs")
     if "Dramatiq" in ways:

@@ -17,16 +17,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import uuid4
+from os import urandom
+from typing import NamedTuple
+from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
     Connection,
     Engine,
     Row,
-    Select,
     Text,
     any_,
+    bindparam,
     func,
     literal,
     select,
@@ -85,7 +87,7 @@ def take(
         refuse_dead_worker(connection, worker_id)
         shut = _shut(connection, at)
         using = ways.open_routes(shut)
-        rows = connection.execute(_due(at, limit, using.keys(), ids)).all()
+        rows = _due(connection, at, limit, using, ids)
         claimed: list[Claimed] = []
         # who asks for certain messages wants these, not others that say them
         for row, attempt, able in _to_send(
@@ -123,7 +125,7 @@ def take_late(
         refuse_dead_worker(connection, worker_id)
         if by in _shut(connection, at):
             return Batch([], 0)
-        rows = connection.execute(_due(at - late, limit, [route], None)).all()
+        rows = _due(connection, at - late, limit, [route])
         claimed = [
             _claimed(row, attempt, able, by, {})
             for row, attempt, able in _to_send(connection, resolver, ways, rows, at, alone=True)
@@ -133,18 +135,17 @@ def take_late(
     return Batch(claimed, len(rows))
 
 
+_SHUT = select(DeliveryCircuit.channel, DeliveryCircuit.open_until).where(
+    DeliveryCircuit.open_until > bindparam("at")
+)
+
+
 def _shut(connection: Connection, at: datetime) -> dict[str, datetime]:
     """Halted channel -> until when."""
-    rows = connection.execute(
-        select(DeliveryCircuit.channel, DeliveryCircuit.open_until).where(
-            DeliveryCircuit.open_until > at
-        )
-    )
-    return {row.channel: row.open_until for row in rows}
+    return {row.channel: row.open_until for row in connection.execute(_SHUT, {"at": at})}
 
 
-@dataclass(frozen=True, slots=True)
-class _Able:
+class _Able(NamedTuple):
     """Channels that can carry a message, and how often each has failed at it."""
 
     names: Sequence[str]
@@ -168,15 +169,19 @@ def _to_send(
         if merged:
             rows = [row for row in rows if row.id not in merged]
     _hold_excess(connection, resolver, rows, answers, at)
-    tried = [row.id for row in rows if row.tries and len(ways.order[row.channel]) > 1]
+    # where there is no choice, there is one answer for all messages
+    only = {route: _Able(names, {}) for route, names in ways.order.items() if len(names) == 1}
+    tried = [row.id for row in rows if row.tries and row.channel not in only]
     faults = _faults(connection, tried)
     found, aside = [], {}
-    for row in rows:
+    for row, attempt_id in zip(rows, _new_ids(len(rows)), strict=True):
         answer = answers[row.id]
         if isinstance(answer, Address):
-            attempt = _attempt(row, answer, at)
-            able = ways.able(row.channel, attempt)
-            found.append((row, attempt, _Able(able, faults.get(row.id, {}))))
+            attempt = _attempt(row, answer, attempt_id, at)
+            able = only.get(row.channel) or _Able(
+                ways.able(row.channel, attempt), faults.get(row.id, {})
+            )
+            found.append((row, attempt, able))
         else:
             aside[row.id] = answer
     if aside:
@@ -217,23 +222,33 @@ _READ = [
 ]
 
 
-def _due(
-    at: datetime, limit: int, routes: Collection[str], ids: Sequence[int] | None
-) -> Select[tuple[object, ...]]:
-    query = (
-        select(*_READ)
-        .where(
-            OutboxMessage.state.in_(WAITING),
-            OutboxMessage.next_at <= at,
-            OutboxMessage.channel.in_(routes),
-        )
-        .order_by(OutboxMessage.priority, OutboxMessage.next_at, OutboxMessage.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
+# made once: a statement that is put together anew costs more than what a message of the batch does
+_DUE = (
+    select(*_READ)
+    .where(
+        OutboxMessage.state.in_(WAITING),
+        OutboxMessage.next_at <= bindparam("at"),
+        OutboxMessage.channel.in_(bindparam("routes", expanding=True)),
     )
-    if ids is not None:
-        query = query.where(OutboxMessage.id.in_(ids))
-    return query
+    .order_by(OutboxMessage.priority, OutboxMessage.next_at, OutboxMessage.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_DUE_OF = _DUE.where(OutboxMessage.id.in_(bindparam("ids", expanding=True)))
+
+
+def _due(
+    connection: Connection,
+    at: datetime,
+    most: int,
+    routes: Collection[str],
+    ids: Sequence[int] | None = None,
+) -> Sequence[Row[tuple[object, ...]]]:
+    """Lock up to `most` messages that are due; with `ids`, of these."""
+    given = {"at": at, "most": most, "routes": list(routes)}
+    if ids is None:
+        return connection.execute(_DUE, given).all()
+    return connection.execute(_DUE_OF, {**given, "ids": list(ids)}).all()
 
 
 def _checked(
@@ -251,16 +266,18 @@ def _checked(
             answers[row.id] = State.EXPIRED
         elif row.body is None:
             answers[row.id] = Skip("body_erased")
-        elif (reason := stopped.get((row.recipient_id, row.channel))) and suppressions.stops(
-            reason, row.message_class
+        elif (
+            stopped
+            and (reason := stopped.get((row.recipient_id, row.channel)))
+            and suppressions.stops(reason, row.message_class)
         ):
             answers[row.id] = Skip(reason)
         else:
             open_rows.append(row)
     if open_rows:
-        resolved = resolver.resolve(connection, as_pending(open_rows))
+        resolved, nowhere = resolver.resolve(connection, as_pending(open_rows)), Skip("no_address")
         for row in open_rows:
-            answers[row.id] = resolved.get(row.id, Skip("no_address"))
+            answers[row.id] = resolved.get(row.id, nowhere)
     return answers
 
 
@@ -324,21 +341,25 @@ def _lock_addresses(connection: Connection, keys: Collection[str]) -> None:
         text(
             "select pg_advisory_xact_lock(:class, n) from unnest(cast(:numbers as int[])) as t (n)"
         ),
-        {"class": ADDRESS_LOCKS, "numbers": numbers},
+        # as one text, which the driver passes on; the numbers of a list it would write one by one
+        {"class": ADDRESS_LOCKS, "numbers": f"{{{','.join(map(str, numbers))}}}"},
     )
+
+
+_USED = (
+    select(DeliveryAttempt.address_key, func.count())
+    .where(
+        DeliveryAttempt.address_key == any_(bindparam("keys", type_=ARRAY(Text))),
+        DeliveryAttempt.intent_at >= bindparam("since"),
+        DeliveryAttempt.state.in_(BURDENS),
+    )
+    .group_by(DeliveryAttempt.address_key)
+)
 
 
 def _used(connection: Connection, keys: Collection[str], since: datetime) -> dict[str, int]:
     """How many routine messages each of these addresses has had, or may have had, since then."""
-    rows = connection.execute(
-        select(DeliveryAttempt.address_key, func.count())
-        .where(
-            DeliveryAttempt.address_key == any_(literal(list(keys), ARRAY(Text))),
-            DeliveryAttempt.intent_at >= since,
-            DeliveryAttempt.state.in_(BURDENS),
-        )
-        .group_by(DeliveryAttempt.address_key)
-    )
+    rows = connection.execute(_USED, {"keys": list(keys), "since": since})
     return {key: count for key, count in rows if key is not None}
 
 
@@ -354,14 +375,23 @@ def _claimed(
         attempt,
         row.tries + 1,
         route=row.channel,
-        spare=any(other not in shut for other in able.names if other != name),
+        spare=len(able.names) > 1
+        and any(other not in shut for other in able.names if other != name),
         bears=patience(row.message_class) - able.faults.get(name, 0),
     )
 
 
-def _attempt(row: Row[tuple[object, ...]], address: Address, at: datetime) -> Attempt:
+def _new_ids(count: int) -> list[UUID]:
+    """Random ids; the system is asked once for all of them."""
+    random = urandom(16 * count)
+    return [UUID(bytes=random[n : n + 16], version=4) for n in range(0, len(random), 16)]
+
+
+def _attempt(
+    row: Row[tuple[object, ...]], address: Address, attempt_id: UUID, at: datetime
+) -> Attempt:
     return Attempt(
-        id=uuid4(),
+        id=attempt_id,
         message_id=row.id,
         recipient_id=row.recipient_id,
         address=address,

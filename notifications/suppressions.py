@@ -10,8 +10,11 @@ from sqlalchemy import (
     BigInteger,
     Connection,
     Select,
+    Text,
     any_,
+    bindparam,
     case,
+    cast,
     delete,
     func,
     literal,
@@ -165,15 +168,16 @@ def stopped(
     return [(recipient, reason) for recipient, reason in rows]
 
 
+_STOPPED = select(Suppression.recipient_id, Suppression.channel, Suppression.reason_code).where(
+    # one array, and as one text: anything else costs the driver more than the look itself
+    Suppression.recipient_id == any_(cast(bindparam("recipients", type_=Text), ARRAY(BigInteger))),
+    Suppression.active,
+)
+
+
 def suppressed(
     connection: Connection | Session, recipients: Collection[int]
 ) -> dict[tuple[int, str], str]:
     """Return (recipient, channel) -> reason for those who must not be written to."""
-    rows = connection.execute(
-        select(Suppression.recipient_id, Suppression.channel, Suppression.reason_code).where(
-            # one array: a list of parameters costs more than the look itself
-            Suppression.recipient_id == any_(literal(list(recipients), ARRAY(BigInteger))),
-            Suppression.active,
-        )
-    )
+    rows = connection.execute(_STOPPED, {"recipients": f"{{{','.join(map(str, recipients))}}}"})
     return {(row.recipient_id, row.channel): row.reason_code or "suppressed" for row in rows}
