@@ -3,8 +3,8 @@
 `ours` is the clock's tick: one statement that looks, and a transaction only if there is something to
 take. Beside it, what APScheduler does at each wake-up with its SQLAlchemyJobStore on the same server,
 one job per reminder; it has fewer jobs, because adding one takes a commit. Scheduling: reminders of
-sessions as the product writes them, and many by one statement, against `add_job`. `--quick` has 500,000
-instead of 5,000,000.
+sessions as the product writes them, and many by one statement, against `add_job`; the same statement into
+a table that keeps no promise is the limit. `--quick` has 500,000 instead of 5,000,000.
 """
 
 from __future__ import annotations
@@ -171,8 +171,22 @@ def scheduling(made: Server, peer: Peer) -> None:
         with engine.begin() as connection:
             connection.execute(INSERT, {"ahead": AHEAD, "low": low + 1, "high": low + count})
 
+    with engine.begin() as connection:
+        connection.execute(text("create table keyless (like reminder including identity)"))
+        connection.execute(
+            text(
+                "alter table keyless alter state set default '', alter created_at set default now()"
+            )
+        )
+    keyless = text(INSERT.text.replace("insert into reminder", "insert into keyless"))
+
+    def without_a_key(count: int) -> None:
+        with engine.begin() as connection:
+            connection.execute(keyless, {"ahead": AHEAD, "low": 1, "high": count})
+
     ways: dict[str, tuple[Callable[[int], None], int]] = {
         "one statement": (in_bulk, 50_000),
+        "into a table without index, key or check": (without_a_key, 50_000),
         "by session": (by_session, 400),
         "add_job": (peer.add, 50),
     }
@@ -193,6 +207,8 @@ def scheduling(made: Server, peer: Peer) -> None:
         ("", "µs each", "x faster than add_job"),
         [(name, f"{each[name]:,.1f}", f"{each['add_job'] / each[name]:,.0f}") for name in ways],
     )
+    limit = each["add_job"] / each["into a table without index, key or check"]
+    console.print(f"without index, key or check: {limit:.0f}x")
     at_least("in bulk", each["add_job"] / each["one statement"], 500)
     console.print(
         f"by session, all in one transaction: {each['add_job'] / each['by session']:.0f}x"
