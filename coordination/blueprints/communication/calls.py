@@ -1,10 +1,12 @@
-"""The call list of a notice: whom to phone, their number when asked for, and the tick that they know."""
+"""The call list of a notice: whom to phone, their number when asked for, and the tick that they know;
+letters on paper for the same families, whose slip leads back to the list.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from flask import redirect, render_template, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
@@ -17,6 +19,7 @@ from coordination.web import delivery, when
 from coordination.web.guards import Access, guard
 from coordination.web.request import current_actor, reading, unit_of_work
 from coordination.web.say import say
+from coordination.web.urls import external_url
 from coordination.web.waiting import Waiting, waits_for_staff
 
 
@@ -39,6 +42,8 @@ def _page(notice_id: int, shown: int | None = None, number: str = "") -> str:
         shown=shown,
         number=number,
         spoken=_spoken(number),
+        # somebody has scanned the slip of a letter
+        slip="slip" in request.args,
         state_word=delivery.state_word,
         state_tone=delivery.state_tone,
         reason_word=delivery.reason_word,
@@ -51,6 +56,28 @@ def _spoken(number: str) -> str:
         return number
     digits = number.removeprefix("+86")
     return f"{digits[:3]} {digits[3:7]} {digits[7:]}"
+
+
+@bp.get("/<int:notice_id>/letters")
+@guard(Access.STAFF)
+def letters(notice_id: int) -> ResponseReturnValue:
+    """The notice on paper, a sheet for each child whose family it has not reached; all who are silent
+    with `all`. The code on its slip opens the call list at that child.
+    """
+    with reading() as held:
+        found = calls.calls_of(held, current_actor(), notice_id, when.today())
+    everybody = "all" in request.args or not found.pressing
+    back = external_url("communication.call_list", notice_id=notice_id, slip=1)
+    return render_template(
+        "communication/letters.html",
+        found=found,
+        notice=found.notice,
+        lines=found.lines if everybody else found.pressing,
+        everybody=everybody,
+        day=when.day,
+        short_day=when.short_day,
+        slip_of=lambda line: f"{back}#child-{line.child_id}",
+    )
 
 
 @waits_for_staff
@@ -88,15 +115,23 @@ def show_number(notice_id: int, recipient_id: int) -> ResponseReturnValue:
 @bp.post("/<int:notice_id>/calls/<int:recipient_id>/reached")
 @guard(Access.STAFF)
 def reached(notice_id: int, recipient_id: int) -> ResponseReturnValue:
-    """A guardian was told by phone."""
+    """A guardian was told by phone, or has signed the slip of a letter."""
+    by_letter = request.form.get("by") == "letter"
     with unit_of_work() as uow:
         new = calls.mark_reached(
-            uow, notice_id=notice_id, recipient_id=recipient_id, today=when.today()
+            uow,
+            notice_id=notice_id,
+            recipient_id=recipient_id,
+            today=when.today(),
+            by_letter=by_letter,
         )
-    if new:
-        say(Text("已记下：电话告知。", "Noted: told by phone."))
+    if not new:
+        say(Text("这位家长已经登记过了。", "This guardian had been noted already."), "info")
+    elif by_letter:
+        say(Text("已记下：收到纸质回执。", "Noted: the slip came back."))
     else:
-        say(Text("同事已记下电话告知过这位家长。", "A colleague had noted this already."), "info")
+        say(Text("已记下：电话告知。", "Noted: told by phone."))
+    # the next slip of the pile comes by its own code
     return redirect(url_for("communication.call_list", notice_id=notice_id), 303)
 
 

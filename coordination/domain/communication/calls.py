@@ -48,6 +48,7 @@ class ToCall:
 
     recipient_id: int
     name: str
+    language: str
     relation: Text
     phone: str | None
     state: str
@@ -67,6 +68,11 @@ class CallLine:
     overdue: bool = False
 
     @property
+    def language(self) -> str:
+        """What a letter to the family is written in: English if nobody there reads Chinese."""
+        return "en" if all(g.language == "en" for g in self.guardians) else "zh"
+
+    @property
     def pressing(self) -> bool:
         """No text reached any of them, or a reminder stayed unanswered."""
         return (
@@ -78,13 +84,14 @@ class CallLine:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A family that was told by phone."""
+    """A family that was told by phone, or whose slip came back."""
 
     recipient_id: int
     guardian: str
     children: str
     by: str
     at: datetime
+    by_letter: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +99,7 @@ class CallList:
     """Whom to phone for one notice, and who has been."""
 
     notice: Notice
+    sender: Text
     lines: tuple[CallLine, ...]
     reached: tuple[Reached, ...]
     # children of the actor's classes to whose families the notice went
@@ -131,8 +139,10 @@ def calls_of(session: Session, actor: Actor, notice_id: int, today: date) -> Cal
         raise NotFound()
     answered = {c for row in rows if _answered(notice, row) for c in row.child_ids}
     silent = [row for row in rows if any(c in places and c not in answered for c in row.child_ids)]
+    sender = session.get_one(Organisation, notice.school_id)
     return CallList(
         notice,
+        Text(sender.name_zh, sender.name_en),
         tuple(_lines(session, notice, silent, places, answered, today)),
         tuple(_reached(session, rows, places)),
         len(places),
@@ -207,6 +217,7 @@ def _lines(
             ToCall(
                 row.id,
                 name,
+                row.language,
                 RELATIONS[relation],
                 masks.get(guardian),
                 state,
@@ -243,6 +254,7 @@ def _reached(
             "、".join(places[c][0] for c in row.child_ids if c in places),
             names[row.id][1],
             row.reached_at,
+            row.by_letter,
         )
         for row in called
         if row.reached_at is not None and any(c in places for c in row.child_ids)
@@ -309,14 +321,19 @@ def show_number(uow: UnitOfWork, *, notice_id: int, recipient_id: int, today: da
     return number
 
 
-def mark_reached(uow: UnitOfWork, *, notice_id: int, recipient_id: int, today: date) -> bool:
-    """Note that a guardian was told by phone; False if somebody has noted it before."""
+def mark_reached(
+    uow: UnitOfWork, *, notice_id: int, recipient_id: int, today: date, by_letter: bool = False
+) -> bool:
+    """Note that a guardian was told by phone, or that the slip of a letter came back.
+
+    False if somebody has noted either before.
+    """
     row = _to_call(uow, notice_id, recipient_id, today)
     if row.reached_at is not None:
         return False
     if uow.actor.person_id is None:
         raise NotFound()
-    row.reached_at, row.reached_by_id = uow.now, uow.actor.person_id
+    row.reached_at, row.reached_by_id, row.by_letter = uow.now, uow.actor.person_id, by_letter
     uow.record(FamilyCalled(notice_id, row.guardian_id))
     return True
 
@@ -325,7 +342,7 @@ def unmark_reached(uow: UnitOfWork, *, notice_id: int, recipient_id: int, today:
     """Take back a tick at the wrong name; the audit trail keeps both."""
     row = _to_call(uow, notice_id, recipient_id, today)
     if row.reached_at is not None:
-        row.reached_at = row.reached_by_id = None
+        row.reached_at, row.reached_by_id, row.by_letter = None, None, False
         uow.record(FamilyCalled(notice_id, row.guardian_id))
 
 

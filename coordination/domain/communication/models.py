@@ -225,9 +225,11 @@ class NoticeRecipient(Row, Base):
     read_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
     nudges: Mapped[int] = mapped_column(server_default="0")
-    # told by phone: when, and which member of staff said so. The guardian's own answer stays apart
+    # told by phone, or by a letter whose slip came back: when, and which member of staff said so. The
+    # guardian's own answer stays apart
     reached_at: Mapped[datetime | None]
     reached_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    by_letter: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __scope__ = {"person": "guardian_id"}
     __table_args__ = (Index("uq_notice_recipient", "notice_id", "guardian_id", unique=True),)

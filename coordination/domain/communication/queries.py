@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import (
     BigInteger,
@@ -74,8 +74,9 @@ class RecipientLine:
     # nobody of the household has answered
     silent: bool
     to_call: bool
-    # told by phone
+    # told by phone, or by a letter
     reached_at: datetime | None = None
+    by_letter: bool = False
 
 
 UNREACHED = frozenset({"failed", "undelivered", "suppressed", "expired", "skipped", "needs_human"})
@@ -197,6 +198,7 @@ def _standing(notice: Notice) -> Subquery:
             row.read_at,
             row.confirmed_at,
             row.reached_at,
+            row.by_letter,
             (row.told_via_id == row.guardian_id).label("told"),
             answered.label("answered"),
             func.greatest(rounds - notice.first_text, 0).label("nudges"),
@@ -280,6 +282,7 @@ def progress_lines(session: Session, rows: Sequence[Row[Any]]) -> list[Recipient
             silent=not row.answered,
             to_call=row.to_call,
             reached_at=row.reached_at,
+            by_letter=row.by_letter,
         )
         for row in rows
     ]
@@ -423,14 +426,20 @@ class InboxLine:
     confirmed_at: datetime | None
     child_ids: tuple[int, ...]
     read_at: datetime | None = None
-    # told by phone instead
-    by_phone: bool = False
+    # told instead: by phone, or by a letter
+    told: Literal["", "phone", "letter"] = ""
 
     @property
     def is_open(self) -> bool:
         """Whether its guardian has still to do what it asks for."""
         confirm = self.notice.level == "confirm"
-        return not self.by_phone and (self.confirmed_at if confirm else self.read_at) is None
+        return not self.told and (self.confirmed_at if confirm else self.read_at) is None
+
+
+def _told(row: NoticeRecipient) -> Literal["", "phone", "letter"]:
+    if row.reached_at is None:
+        return ""
+    return "letter" if row.by_letter else "phone"
 
 
 def said_together(session: Session, actor: Actor, lead_id: int) -> list[InboxLine]:
@@ -448,10 +457,7 @@ def said_together(session: Session, actor: Actor, lead_id: int) -> list[InboxLin
         )
         .order_by(Notice.id)
     )
-    return [
-        InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, r.reached_at is not None)
-        for n, r in rows
-    ]
+    return [InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, _told(r)) for n, r in rows]
 
 
 def inbox_of(session: Session, actor: Actor, limit: int = 30) -> list[InboxLine]:
@@ -466,7 +472,4 @@ def inbox_of(session: Session, actor: Actor, limit: int = 30) -> list[InboxLine]
         .order_by(Notice.id.desc())
         .limit(limit)
     )
-    return [
-        InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, r.reached_at is not None)
-        for n, r in rows
-    ]
+    return [InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, _told(r)) for n, r in rows]

@@ -227,11 +227,11 @@ def test_a_teacher_asks_for_a_number_calls_and_ticks(stage: Stage, visit: Visit)
     )
     client.post(f"/notices/{notice}/calls/{row}/reached")
     page = client.get(f"/notices/{notice}/calls").get_data(as_text=True)
-    assert "已电话告知（1）" in page
+    assert "已告知（1）" in page
     assert "李想 · Anna Smith" in page
     assert "电话告知" in client.get(f"/notices/{notice}").get_data(as_text=True)
     client.post(f"/notices/{notice}/calls/{row}/undo")
-    assert "已电话告知（1）" not in client.get(f"/notices/{notice}/calls").get_data(as_text=True)
+    assert "已告知（1）" not in client.get(f"/notices/{notice}/calls").get_data(as_text=True)
 
 
 def test_the_family_sees_that_it_was_told_and_is_asked_no_more(stage: Stage, visit: Visit) -> None:
