@@ -22,6 +22,9 @@ from coordination.web.say import say
 from coordination.web.urls import external_url
 from coordination.web.waiting import Waiting, waits_for_staff
 
+# drawing a code takes some milliseconds, and nobody prints a whole school in one go
+SHEETS = 100
+
 
 @bp.get("/<int:notice_id>/calls")
 @guard(Access.STAFF)
@@ -67,12 +70,19 @@ def letters(notice_id: int) -> ResponseReturnValue:
     with reading() as held:
         found = calls.calls_of(held, current_actor(), notice_id, when.today())
     everybody = "all" in request.args or not found.pressing
+    lines = found.lines if everybody else found.pressing
+    most = max(1, -(-len(lines) // SHEETS))
+    page = min(max(request.args.get("page", 1, int), 1), most)
     back = external_url("communication.call_list", notice_id=notice_id, slip=1)
     return render_template(
         "communication/letters.html",
         found=found,
         notice=found.notice,
-        lines=found.lines if everybody else found.pressing,
+        lines=lines[(page - 1) * SHEETS : page * SHEETS],
+        count=len(lines),
+        page=page,
+        sheets=SHEETS,
+        pages=most,
         everybody=everybody,
         day=when.day,
         short_day=when.short_day,

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
+from coordination.blueprints.communication import calls as page_of_calls
 from coordination.domain.communication.models import NoticeRecipient
 from coordination.ground.audit import AuditEntry
 from tests.integration.communication.conftest import BODY, TITLE, Stage
@@ -130,6 +131,24 @@ def test_told_by_phone_stays_told_by_phone(stage: Stage, visit: Visit) -> None:
     assert "已记下：电话告知。" in page.text and "电话 · " in page.text
     assert not row_of(stage, notice, "guardian").by_letter
     assert "已电话告知" in visit("guardian").get("/notices/inbox").text
+
+
+def test_a_whole_school_is_printed_in_lots(
+    stage: Stage, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_of_calls, "SHEETS", 2)
+    notice, teacher = stage.send(), visit("teacher")
+    everybody = children(teacher.get(f"/notices/{notice}/letters?all=1").text)
+    lots = [everybody]
+    while len(lots[-1]) == 2:
+        address = f"/notices/{notice}/letters?all=1&page={len(lots) + 1}"
+        lots.append(children(teacher.get(address).text))
+        if lots[-1] == lots[-2]:  # beyond the last there is the last again
+            lots.pop()
+            break
+    printed = [child for lot in lots for child in lot]
+    assert len(printed) == len(set(printed)) >= 3
+    assert children(teacher.get(f"/notices/{notice}/letters?all=1&page=x").text) == everybody
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
