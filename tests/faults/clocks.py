@@ -38,6 +38,8 @@ from notifications.values import Outgoing
 SUBJECT = "fault"
 JUMP = timedelta(minutes=90)
 CLOCKS = 3
+# the advisory lock behind which they wait for each other
+START = 74_299
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ def count_handled(url: str, due: int) -> Counted:
 
 def run_clocks(url: str, seed: int, seconds: float, *, without_lock: bool = False) -> None:
     """Let three clocks tick until nothing is pending; TimeoutError if something stays."""
+    held = psycopg.connect(libpq_dsn(url), autocommit=True)
+    held.execute("select pg_advisory_lock(%s)", [START])
     more = ["--without-lock"] if without_lock else []
     command = [sys.executable, "-m", "tests.faults.clocks", "--tick", url]
     started = [
@@ -94,6 +98,7 @@ def run_clocks(url: str, seed: int, seconds: float, *, without_lock: bool = Fals
     ]
     try:
         deadline = time.monotonic() + seconds
+        _start_together(held, deadline)
         for process in started:
             code = process.wait(max(0.1, deadline - time.monotonic()))
             if code:
@@ -102,6 +107,20 @@ def run_clocks(url: str, seed: int, seconds: float, *, without_lock: bool = Fals
         for process in started:
             process.kill()
             process.wait()
+        held.close()
+
+
+def _start_together(held: psycopg.Connection[tuple[object, ...]], deadline: float) -> None:
+    """Let the clocks go when all of them wait: one that is early could do everything alone."""
+    waiting = (
+        "select count(*) from pg_locks where locktype = 'advisory' and objid = %s and not granted"
+        " and database = (select oid from pg_database where datname = current_database())"
+    )
+    while held.execute(waiting, [START]).fetchone() != (CLOCKS,):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the clocks did not start")
+        time.sleep(0.02)
+    held.execute("select pg_advisory_unlock(%s)", [START])
 
 
 def _handle(uow: UnitOfWork, subject_id: int, _due: datetime) -> None:
@@ -145,6 +164,8 @@ def tick(url: str, seed: int) -> None:
     reacting.answers_for(SUBJECT, _handle)
     engine = create_engine(url)
     jobs = make_job_app(libpq_dsn(url))
+    with psycopg.connect(libpq_dsn(url), autocommit=True) as waits:
+        waits.execute("select pg_advisory_lock_shared(%s)", [START])
     while True:
         at = datetime.now(UTC) + dice.choice((-1, 0, 1)) * JUMP
         clock.travel_to(at)

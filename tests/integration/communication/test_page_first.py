@@ -770,7 +770,7 @@ def test_the_story_tells_of_the_phone_call_and_of_the_stop(stage: Stage, visit: 
     )
     stage.act("teacher", lambda uow: services.stop_notice(uow, notice_id=notice))
     admin = visit("district_admin")
-    for role, says in (("english", "已电话告知，未发短信"), ("guardian", "发短信前已停止")):
+    for role, says in (("english", "老师已告知，未发短信"), ("guardian", "发短信前已停止")):
         path = f"/admin/messages/of/{stage.world.people[role]}"
         assert says in admin.get(path).get_data(as_text=True)
 
