@@ -45,6 +45,13 @@ def paged(session: Session, query: Select[*tuple[Any, ...]], *, size: int = PAGE
     return Page(rows[:size], number, len(rows) > size)
 
 
+def sliced(items: Sequence[T], *, size: int = PAGE_SIZE) -> Page[T]:
+    """The asked page of what is in hand already; beyond the last there is the last."""
+    last = max(1, -(-len(items) // size))
+    number = min(page_number(), last)
+    return Page(items[(number - 1) * size : number * size], number, number < last)
+
+
 def page_url(number: int) -> str:
     """This address with another page number; filters are kept."""
     kept = {k: v for k, v in request.args.to_dict(flat=False).items() if k not in {"page", "lang"}}

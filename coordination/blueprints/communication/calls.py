@@ -17,6 +17,7 @@ from coordination.ground.errors import Conflict
 from coordination.ground.text import Text
 from coordination.web import delivery, when
 from coordination.web.guards import Access, guard
+from coordination.web.paging import sliced
 from coordination.web.request import current_actor, reading, unit_of_work
 from coordination.web.say import say
 from coordination.web.urls import external_url
@@ -71,18 +72,14 @@ def letters(notice_id: int) -> ResponseReturnValue:
         found = calls.calls_of(held, current_actor(), notice_id, when.today())
     everybody = "all" in request.args or not found.pressing
     lines = found.lines if everybody else found.pressing
-    most = max(1, -(-len(lines) // SHEETS))
-    page = min(max(request.args.get("page", 1, int), 1), most)
     back = external_url("communication.call_list", notice_id=notice_id, slip=1)
     return render_template(
         "communication/letters.html",
         found=found,
         notice=found.notice,
-        lines=lines[(page - 1) * SHEETS : page * SHEETS],
+        page=sliced(lines, size=SHEETS),
         count=len(lines),
-        page=page,
         sheets=SHEETS,
-        pages=most,
         everybody=everybody,
         day=when.day,
         short_day=when.short_day,
