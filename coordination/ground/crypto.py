@@ -45,6 +45,12 @@ def _keyed(purpose: str) -> hmac.HMAC:
     return hmac.new(_derived(purpose), digestmod=hashlib.sha256)
 
 
+def _mac(purpose: str, plain: str) -> bytes:
+    found = _keyed(purpose).copy()  # half the price of keying it anew, for hundreds of thousands
+    found.update(plain.encode())
+    return found.digest()
+
+
 @lru_cache(maxsize=2)
 def _aead(key: bytes) -> AESGCM:
     return AESGCM(key)
@@ -76,19 +82,17 @@ def unseal(sealed: bytes, context: str) -> bytes:
 
 def blind_index(plain: str) -> bytes:
     """A keyed hash by which a normalised phone or e-mail can be found (32 bytes)."""
-    found = _keyed("index").copy()  # half the price of keying it anew, for hundreds of thousands
-    found.update(plain.encode())
-    return found.digest()
+    return _mac("index", plain)
 
 
 def token_hash(token: str) -> bytes:
     """What is stored of a secret code or feed token (32 bytes, keyed)."""
-    return hmac.new(_derived("token"), token.encode(), hashlib.sha256).digest()
+    return _mac("token", token)
 
 
 def path_secret(purpose: str) -> str:
     """The secret in the address of a machine that cannot sign what it sends (32 hex digits)."""
-    return hmac.digest(_derived("path"), purpose.encode(), "sha256").hex()[:32]
+    return _mac("path", purpose).hex()[:32]
 
 
 def new_token() -> str:
