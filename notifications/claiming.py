@@ -38,6 +38,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 
 from notifications import clock, retry, suppressions
+from notifications.arrays import array_text
 from notifications.gathering import gather
 from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
 from notifications.resolving import Resolver, as_pending
@@ -341,8 +342,7 @@ def _lock_addresses(connection: Connection, keys: Collection[str]) -> None:
         text(
             "select pg_advisory_xact_lock(:class, n) from unnest(cast(:numbers as int[])) as t (n)"
         ),
-        # as one text, which the driver passes on; the numbers of a list it would write one by one
-        {"class": ADDRESS_LOCKS, "numbers": f"{{{','.join(map(str, numbers))}}}"},
+        {"class": ADDRESS_LOCKS, "numbers": array_text(numbers)},
     )
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from notifications.arrays import array_text
 from notifications.models import Suppression
 from notifications.retry import STRIKES_TO_SUPPRESS
 from notifications.values import ROUTINE
@@ -169,7 +170,6 @@ def stopped(
 
 
 _STOPPED = select(Suppression.recipient_id, Suppression.channel, Suppression.reason_code).where(
-    # one array, and as one text: anything else costs the driver more than the look itself
     Suppression.recipient_id == any_(cast(bindparam("recipients", type_=Text), ARRAY(BigInteger))),
     Suppression.active,
 )
@@ -179,5 +179,5 @@ def suppressed(
     connection: Connection | Session, recipients: Collection[int]
 ) -> dict[tuple[int, str], str]:
     """Return (recipient, channel) -> reason for those who must not be written to."""
-    rows = connection.execute(_STOPPED, {"recipients": f"{{{','.join(map(str, recipients))}}}"})
+    rows = connection.execute(_STOPPED, {"recipients": array_text(recipients)})
     return {(row.recipient_id, row.channel): row.reason_code or "suppressed" for row in rows}
