@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 from sqlalchemy import Engine, create_engine, event, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.roster import first_load, writing
@@ -100,6 +100,31 @@ def test_a_row_that_should_not_be_there_fails_the_whole_import(
     assert shape(office.engine) == before
     with office.engine.connect() as held:
         assert held.scalar(text("select count(*) from person")) == 0
+
+
+def test_a_connection_cut_between_taking_off_and_putting_back_leaves_everything_in_place(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, taken = shape(office.engine), Taken(office.engine)
+    batch, write = office.preview(Export()), writing.write
+
+    def cut_off(session: Session, batch_id: int, *, today: date, ended: date) -> int:
+        written = write(session, batch_id, today=today, ended=ended)
+        mine = session.scalar(text("select pg_backend_pid()"))
+        with office.engine.connect() as other:
+            other.execute(text("select pg_terminate_backend(:pid, 5000)"), {"pid": mine})
+        return written
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "write", cut_off)
+        with pytest.raises(OperationalError):
+            office.apply(batch)
+    assert taken.off == 6
+    assert shape(office.engine) == before
+    with office.engine.connect() as held:
+        assert held.scalar(text("select count(*) from person")) == 0
+    office.apply(batch)  # and it can simply be done again
+    assert office.person("K1").name == "王小雨"
 
 
 def test_whoever_reads_meanwhile_is_not_made_to_wait(office: Office) -> None:
