@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime, time
+from typing import Literal
 
 from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -233,3 +234,10 @@ class NoticeRecipient(Row, Base):
 
     __scope__ = {"person": "guardian_id"}
     __table_args__ = (Index("uq_notice_recipient", "notice_id", "guardian_id", unique=True),)
+
+    @property
+    def told(self) -> Literal["", "phone", "letter"]:
+        """How the school told them beside the message, if it did."""
+        if self.reached_at is None:
+            return ""
+        return "letter" if self.by_letter else "phone"

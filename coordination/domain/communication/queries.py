@@ -436,12 +436,6 @@ class InboxLine:
         return not self.told and (self.confirmed_at if confirm else self.read_at) is None
 
 
-def _told(row: NoticeRecipient) -> Literal["", "phone", "letter"]:
-    if row.reached_at is None:
-        return ""
-    return "letter" if row.by_letter else "phone"
-
-
 def said_together(session: Session, actor: Actor, lead_id: int) -> list[InboxLine]:
     """The notices that one text told its reader of, if they stand and are open to the reader still;
     `lead_id` is the first of the messages that it says."""
@@ -457,7 +451,7 @@ def said_together(session: Session, actor: Actor, lead_id: int) -> list[InboxLin
         )
         .order_by(Notice.id)
     )
-    return [InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, _told(r)) for n, r in rows]
+    return [InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, r.told) for n, r in rows]
 
 
 def inbox_of(session: Session, actor: Actor, limit: int = 30) -> list[InboxLine]:
@@ -472,4 +466,4 @@ def inbox_of(session: Session, actor: Actor, limit: int = 30) -> list[InboxLine]
         .order_by(Notice.id.desc())
         .limit(limit)
     )
-    return [InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, _told(r)) for n, r in rows]
+    return [InboxLine(n, r.confirmed_at, tuple(r.child_ids), r.read_at, r.told) for n, r in rows]
