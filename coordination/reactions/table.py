@@ -110,7 +110,7 @@ SILENT: dict[type[Event], str] = {
     BusySourceRead: "the free times follow by themselves",
     BusySourceRemoved: "the owner did it; the audit line is enough",
     BusySourceTakenIntoUse: "the owner did it; the audit line is enough",
-    FamilyCalled: "the call was the message; the list and the notice's page show it",
+    FamilyCalled: "the call or letter was the message; the list and the notice's page show it",
     FeedChanged: "the owner did it; the audit line is enough",
     FeedOpened: "the owner sees the address on the same page; the audit line is enough",
     FeedRevoked: "the owner did it; the audit line is enough",

@@ -52,7 +52,7 @@ _REASONS: dict[str, Text] = {
     "confirmed_on_page": Text(
         "已在平台确认，未发短信", "confirmed on the platform, so no text was sent"
     ),
-    "told_by_phone": Text("老师已告知，未发短信", "told by the teacher, so no text was sent"),
+    "told_otherwise": Text("老师已告知，未发短信", "told by the teacher, so no text was sent"),
     "answered_before_text": Text(
         "发短信前这家已有回应，未发短信", "the family had answered before the texts left"
     ),

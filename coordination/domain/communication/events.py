@@ -44,7 +44,7 @@ class QuietPolicySet(Event):
 
 @dataclass(frozen=True, slots=True)
 class FamilyCalled(Event):
-    """Staff told a guardian of a notice by phone, or took that back."""
+    """Staff told a guardian of a notice by phone, or got the slip of a letter back; or took that back."""
 
     notice_id: int
     guardian_id: int

@@ -245,7 +245,7 @@ def _no_text(
     if any(r.confirmed_at if confirm else r.read_at for r in (row, *family)):
         return "confirmed_on_page" if confirm else "read_on_page"
     if any(r.reached_at for r in (row, *family)):
-        return "told_by_phone"
+        return "told_otherwise"
     if notice.state == "cancelled":
         return "stopped_on_page"
     if notice.ladder_at is not None and not texted:
