@@ -128,7 +128,7 @@ def test_told_by_phone_stays_told_by_phone(stage: Stage, visit: Visit) -> None:
     notice = stage.send()
     row = row_of(stage, notice, "guardian")
     page = visit("teacher").post(f"/notices/{notice}/calls/{row.id}/reached", follow_redirects=True)
-    assert "已记下：电话告知。" in page.text and "电话 · " in page.text
+    assert "已记下：电话告知。" in page.text and "纸质回执" not in page.text
     assert not row_of(stage, notice, "guardian").by_letter
     assert "已电话告知" in visit("guardian").get("/notices/inbox").text
 
