@@ -24,7 +24,7 @@ from benchmarks._memory import extra
 from benchmarks._server import FIELD_KEY, server
 from benchmarks._table import at_least, at_most, console, quick, show
 from coordination.authz.actor import SYSTEM
-from coordination.domain.communication import services
+from coordination.domain.communication import rounds, services
 from coordination.domain.people.actors import actor_of
 from coordination.ground import clock, crypto
 from coordination.ground.text import Text as Words
@@ -210,13 +210,13 @@ def product(url: str) -> None:
     console.print(f"the click for the whole district: {statistics.median(clicks[1:]):.0f} ms")
     at_most("the click, ms", statistics.median(clicks[1:]), 300)
     with Session(engine) as session:
-        waiting = services.open_rounds(session)[:1]
+        waiting = rounds.open_rounds(session)[:1]
 
     def write() -> None:
         more = True
         while more:
             with Session(engine) as session, begin(session, SYSTEM) as uow:
-                more = services.write_stretch(uow, round_id=waiting[0])
+                more = rounds.write_stretch(uow, round_id=waiting[0])
 
     began, cpu = time.perf_counter(), time.process_time()
     peak = extra(write)

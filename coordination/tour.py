@@ -29,6 +29,7 @@ from coordination.domain.agenda import feeds, polling
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
 from coordination.domain.communication import services as communication
+from coordination.domain.communication import silence
 from coordination.domain.consents import services as consents
 from coordination.domain.people import accounts, links
 from coordination.domain.people.actors import actor_of
@@ -397,7 +398,7 @@ def notice(story: Story, teacher: Actor, class_id: int) -> None:
     story.console.print(f"  {confirmed} guardians open the code and confirm, without a password")
     story.travel(START + timedelta(hours=10), "She reminds only the silent")
     with story.acting(teacher) as uow:
-        silent = communication.nudge_silent(uow, notice_id=notice_id)
+        silent = silence.nudge_silent(uow, notice_id=notice_id)
     reminded = story.deliver()
     story.expect(len(reminded) == silent == len(texts) - confirmed, "a reminder to the silent only")
 

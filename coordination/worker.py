@@ -208,7 +208,7 @@ def follow_silence(beat: Beat) -> None:
     """Text or remind who has not answered a notice, and later put them on the call list."""
     from coordination.domain.communication.models import Notice
     from coordination.domain.communication.queries import is_going_out
-    from coordination.domain.communication.services import climb, due_ladders
+    from coordination.domain.communication.silence import climb, due_ladders
     from coordination.reactions.quiet_hours import waits_of
 
     with Session(beat.engine) as session:
@@ -224,7 +224,7 @@ def follow_silence(beat: Beat) -> None:
 
 def write_notices(beat: Beat) -> None:
     """Write the texts of notices to whole schools and districts, a stretch at a time."""
-    from coordination.domain.communication.services import open_rounds, write_stretch
+    from coordination.domain.communication.rounds import open_rounds, write_stretch
 
     with Session(beat.engine) as session:
         waiting = open_rounds(session)

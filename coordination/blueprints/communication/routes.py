@@ -1,47 +1,35 @@
-"""Notices as who writes them sees them: compose with live counts, check, send, follow."""
+"""Notices as who wrote them sees them: the list, where each stands, stop, remind."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
-from decimal import Decimal
-from typing import Any
+from datetime import datetime, timedelta
 
-from flask import current_app, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
-from coordination.blueprints.communication import calls, guardian, unread
+from coordination.blueprints.communication import calls, compose, guardian, unread
 from coordination.blueprints.communication.blueprint import bp
-from coordination.blueprints.communication.forms import PAGE, SPANS, NoticeForm
-from coordination.domain.communication import budgets, queries, rules, services
 from coordination.domain.communication import calls as domain_calls
+from coordination.domain.communication import queries, reach, services, silence
 from coordination.domain.communication.audience import (
-    Audience,
-    Counts,
     audience_of,
     counts_of_organisation,
 )
-from coordination.domain.communication.content import Concern
 from coordination.domain.communication.models import Notice
 from coordination.domain.communication.unread import may_look as may_look_at_unread
-from coordination.domain.people.models import ClassGroup, Organisation
-from coordination.domain.people.recipients import children_in, children_of_organisation
-from coordination.ground import clock, crypto
+from coordination.domain.people.models import Organisation
+from coordination.ground import clock
 from coordination.ground.errors import CoordinationError
-from coordination.ground.text import LANGUAGES, Text, mask_name
-from coordination.ground.uow import UnitOfWork
-from coordination.reactions import notices as wording
-from coordination.reactions.quiet_hours import Wait, wait_of_notice
+from coordination.ground.text import Text
+from coordination.reactions.quiet_hours import wait_of_notice
 from coordination.web import delivery, when
-from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
 from coordination.web.paging import paged
 from coordination.web.request import (
     current_actor,
-    language,
     reading,
     require,
     unit_of_work,
@@ -49,16 +37,9 @@ from coordination.web.request import (
 from coordination.web.say import say
 from coordination.web.waiting import Waiting, waits_for_staff
 from notifications.progress import progress as delivered_so_far
-from notifications.segments import Segments, segments
 from notifications.states import WAITING, State
 
-__all__ = ["bp", "calls", "guardian", "unread"]
-
-LONGEST_KEY = 64
-
-
-def _links_allowed() -> bool:
-    return bool(current_app.config["SETTINGS"].sms_links == "allowed")
+__all__ = ["bp", "calls", "compose", "guardian", "unread"]
 
 
 @bp.get("/")
@@ -74,403 +55,6 @@ def index() -> ResponseReturnValue:
         may_look = may_look_at_unread(held, current_actor())
     return render_template(
         "communication/index.html", lines=lines, may_write=may_write, may_look=may_look
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Preview:
-    """The text of one language as a phone would show it, with what it costs."""
-
-    language: str
-    body: str
-    size: Segments
-    messages: int
-
-    @property
-    def cost(self) -> Decimal:
-        """In yuan, for all messages of this language."""
-        return budgets.cost(self.size.count * self.messages)
-
-
-def _previews(counts: Counts, sender: Text, title: Text) -> list[Preview]:
-    found = []
-    for chosen in LANGUAGES:
-        example = counts.examples.get(chosen)
-        children = [mask_name(name) for name in (example.children if example else ())]
-        joined = ("、" if chosen == "zh" else ", ").join(children) or "王*雨"
-        body = wording.render(
-            "notice",
-            chosen,
-            {
-                "sender": sender,
-                "children": joined,
-                "title": Text(title.zh or "……", title.en or "…"),
-            },
-            "7K3QX9MD2F",
-        )
-        found.append(Preview(chosen, body, segments(body), counts.languages.get(chosen, 0)))
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Addressees:
-    """Whom a draft is for, as its pages show it."""
-
-    label: Text
-    sender: Text
-    counts: Counts
-    # the lists of names, for some classes only
-    audience: Audience | None
-    # what the sender chose, if not at once
-    planned: datetime | None = None
-    # until when the texts will wait then, and why
-    wait: Wait | None = None
-    # when the platform has had it alone long enough; None if the texts leave with it
-    texts_at: datetime | None = None
-    # whose texts these are, and what their month has cost; None before anybody is chosen
-    account: budgets.Account | None = None
-
-
-def _addressees(held: Session, form: NoticeForm) -> Addressees:
-    """Whom the form names now; the choices of the form are what the actor may write to."""
-    planned = _send_at(form)
-    texts_at = (planned or clock.now()) + _alone(form) if _alone(form) else None
-    leaves = texts_at or planned or clock.now()
-    wait = wait_of_notice(held, leaves, when.zone())
-    if form.org_id.data:
-        org = held.get_one(Organisation, int(form.org_id.data))
-        name = Text(org.name_zh, org.name_en)
-        counts = counts_of_organisation(held, org.id, when.today())
-        pays = _account(held, org.id, leaves)
-        return Addressees(_everybody(org), name, counts, None, planned, wait, texts_at, pays)
-    groups = [
-        g
-        for g in queries.classes_to_write_to(held, current_actor())
-        if g.id in (form.class_ids.data or [])
-    ]
-    audience = audience_of(held, [g.id for g in groups], when.today())
-    school = held.get(Organisation, groups[0].school_id) if groups else None
-    label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
-    sender = _sender(groups, school)
-    account = _account(held, school.id, leaves) if school else None
-    return Addressees(label, sender, audience.counts(), audience, planned, wait, texts_at, account)
-
-
-def _account(held: Session, org_id: int, at: datetime) -> budgets.Account:
-    return budgets.accounts(held, [org_id], budgets.month_of(at))[org_id]
-
-
-def _cost(previews: list[Preview]) -> Decimal:
-    return sum((p.cost for p in previews), Decimal(0))
-
-
-def _everybody(org: Organisation) -> Text:
-    return Text(f"{org.name_zh}全体家长", f"All families of {org.name_en}")
-
-
-def _sender(held_groups: list[ClassGroup], school: Organisation | None) -> Text:
-    if school is None:
-        return Text("学校", "School")
-    if len(held_groups) == 1:
-        group = held_groups[0]
-        return Text(f"{school.name_zh}{group.name_zh}", f"{school.name_en}, {group.name_en}")
-    return Text(school.name_zh, school.name_en)
-
-
-def _due(form: NoticeForm) -> datetime | None:
-    """Until eight in the evening of the day: nobody is asked to answer at midnight."""
-    return when.aware(form.due_on.data, time(20)) if form.due_on.data else None
-
-
-def _send_at(form: NoticeForm) -> datetime | None:
-    """The moment the sender chose; None for at once."""
-    if form.send_on.data is None or form.send_time.data is None:
-        return None
-    return when.aware(form.send_on.data, form.send_time.data)
-
-
-def _hours(form: NoticeForm) -> int | None:
-    return int(form.ladder.data) if form.ladder.data else None
-
-
-def _alone(form: NoticeForm) -> timedelta:
-    """How long the platform has the notice alone, before any text."""
-    if form.begins.data != PAGE:
-        return timedelta(0)
-    return timedelta(hours=_hours(form) or 0)
-
-
-def _how(level: str, hours: int | None, *, page_first: bool) -> Text:
-    """How families are told, in words."""
-    if not page_first or hours is None:
-        return Text("直接发短信", "By text")
-    span = SPANS[hours]
-    if level == "confirm":
-        return Text(
-            f"先在平台发布；{span.zh}后还没确认的家庭才发短信",
-            f"On the platform first; families that have not confirmed after {span.en} get a text",
-        )
-    return Text(
-        f"先在平台发布；{span.zh}后还没看的家庭才发短信",
-        f"On the platform first; families that have not read it after {span.en} get a text",
-    )
-
-
-def _then(level: str, hours: int | None, *, page_first: bool) -> Text:
-    """What follows by itself if nobody confirms, in words."""
-    if level != "confirm" or hours is None:
-        return Text("不自动跟进", "Nothing follows")
-    span = SPANS[hours]
-    if page_first:
-        return Text(f"短信发出 {span.zh}后列入电话名单", f"Call list {span.en} after the text")
-    return Text(
-        f"{span.zh}后提醒一次，再过 {span.zh}列入电话名单",
-        f"Remind after {span.en}, call list {span.en} later",
-    )
-
-
-def _offer(held: Session, form: NoticeForm) -> bool:
-    """Fill in whom the actor may write to, in this page's language; False if to nobody."""
-    groups = queries.classes_to_write_to(held, current_actor())
-    offices = queries.organisations_to_write_to(held, current_actor())
-    form.class_ids.choices = [(g.id, Text(g.name_zh, g.name_en).in_(language())) for g in groups]
-    form.org_id.choices = [
-        *([("", Text("选择班级", "Some classes").in_(language()))] if groups else []),
-        *((str(o.id), _everybody(o).in_(language())) for o in offices),
-    ]
-    if not form.is_submitted():
-        if len(groups) == 1:
-            form.class_ids.data = [groups[0].id]
-        if not groups and offices and not form.org_id.data:
-            form.org_id.data = str(offices[0].id)
-    return bool(groups or offices)
-
-
-def _compose(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
-    if form.refusal is not None and form.refusal.code in ("notice_left", "notice_stopped"):
-        # too late to change it, but what was typed can leave as a notice of its own
-        form.draft_key.data, changing = crypto.new_token(), None
-    with reading() as held:
-        somebody = _offer(held, form)
-        whom = _addressees(held, form)
-    title = Text(form.title_zh.data or "", form.title_en.data or "")
-    previews = _previews(whom.counts, whom.sender, title)
-    return render_form(
-        "communication/compose.html",
-        form,
-        whom=whom,
-        previews=previews,
-        cost=_cost(previews),
-        nobody=not somebody,
-        changing=changing,
-        action=_action(changing),
-    )
-
-
-def _action(changing: int | None) -> str:
-    """Where the pages of a draft, or of the notice that is changed, lead."""
-    if changing is None:
-        return url_for("communication.compose")
-    return url_for("communication.change", notice_id=changing)
-
-
-@bp.route("/new", methods=["GET", "POST"])
-@guard(Access.STAFF)
-def compose() -> ResponseReturnValue:
-    """Write a notice. Three buttons: refresh the counts, check, and (after the check) send."""
-    form = NoticeForm()
-    with reading() as held:
-        _offer(held, form)
-    if not form.draft_key.data:
-        form.draft_key.data = crypto.new_token()
-    return _writing(form)
-
-
-@bp.route("/<int:notice_id>/change", methods=["GET", "POST"])
-@guard(Access.STAFF)
-def change(notice_id: int) -> ResponseReturnValue:
-    """The same pages for a notice that waits for its time."""
-    with reading() as held:
-        notice = queries.notice_of(held, current_actor(), notice_id)
-        for place in services.places_of(notice):
-            require(Action.NOTICE_SEND, place)
-        form = NoticeForm(data=_as_typed(notice))
-        _offer(held, form)
-    if notice.state != "scheduled" and not form.is_submitted():
-        return redirect(url_for("communication.show", notice_id=notice_id), 303)
-    with attempt(form) as still:
-        services.refuse_unless_scheduled(notice)
-    return _writing(form, notice_id) if still.ok else _compose(form)
-
-
-def _as_typed(notice: Notice) -> dict[str, object]:
-    """A notice as its form would hold it."""
-    planned = when.local(notice.send_at) if notice.send_at else None
-    return {
-        "draft_key": notice.draft_key,
-        "org_id": str(notice.school_id) if notice.reach in services.WIDE else "",
-        "class_ids": notice.class_ids,
-        "title_zh": notice.title_zh,
-        "title_en": notice.title_en,
-        "body_zh": notice.body_zh,
-        "body_en": notice.body_en,
-        "level": notice.level,
-        "urgent_reason": notice.urgent_reason or "",
-        "begins": PAGE if notice.page_first else "text",
-        "ladder": str(notice.ladder_hours or ""),
-        "due_on": when.local(notice.due_at).date() if notice.due_at else None,
-        "send_on": planned.date() if planned else None,
-        "send_time": planned.time() if planned else None,
-    }
-
-
-def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
-    """The step that was asked for: refresh, check, or send (now, or later by the clock)."""
-    step = request.form.get("step", "")
-    if not form.validate_on_submit() or step == "count":
-        return _compose(form, changing)
-    if step == "send":
-        notice_id = None
-        with attempt(form) as done, unit_of_work() as uow:
-            notice_id = _send(uow, form, changing).id
-        if done.ok and notice_id is not None:
-            planned = _send_at(form)
-            texts = not form.urgent_reason.data and not _alone(form)
-            wait = _wait(planned or clock.now()) if texts else None
-            zh, en = _moments(wait.until if wait else planned or clock.now())
-            if planned:
-                say(Text(f"已定时，将于 {zh} 发出。", f"Scheduled: it leaves on {en}."))
-            elif _alone(form):
-                say(
-                    Text(
-                        "已在平台发布，现在不发短信。",
-                        "It is on the platform; no text leaves now.",
-                    )
-                )
-            elif wait:
-                say(Text(f"通知已写好，短信将于 {zh} 发出。", f"Done: the texts leave on {en}."))
-            else:
-                say(Text("通知已发送。", "The notice is on its way."))
-            return redirect(url_for("communication.show", notice_id=notice_id), 303)
-        if form.refusal is not None and form.refusal.code == "unseen_concerns":
-            return _check(form, changing)
-        return _compose(form, changing)
-    if step == "test":
-        return _try(form, changing)
-    with attempt(form) as done, reading() as held:
-        rules.refuse_poor_text(
-            title_zh=form.title_zh.data or "",
-            title_en=form.title_en.data or "",
-            body_zh=form.body_zh.data or "",
-            body_en=form.body_en.data or "",
-            links_allowed=_links_allowed(),
-        )
-        rules.refuse_poor_reason(form.urgent_reason.data or "")
-        rules.refuse_odd_beginning(
-            page_first=form.begins.data == PAGE,
-            hours=_hours(form),
-            urgent_reason=form.urgent_reason.data or "",
-        )
-        rules.refuse_poor_times(
-            send_at=_send_at(form), due_at=_due(form), now=clock.now(), alone=_alone(form)
-        )
-        rules.refuse_concerns([c for c in _concerns(held, form) if c.stops], ())
-    if not done.ok or not (form.org_id.data or form.class_ids.data):
-        return _compose(form, changing)
-    return _check(form, changing)
-
-
-def _wait(at: datetime) -> Wait | None:
-    with reading() as held:
-        return wait_of_notice(held, at, when.zone())
-
-
-def _moments(at: datetime) -> tuple[str, ...]:
-    return tuple(when.short_moment(at, chosen) for chosen in LANGUAGES)
-
-
-def _try(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
-    """A text to the writer's own phone, and the same page again."""
-    with attempt(form) as done, unit_of_work() as uow:
-        services.try_notice(
-            uow,
-            test_key=(form.test_key.data or "")[:LONGEST_KEY],
-            class_ids=[] if form.org_id.data else form.class_ids.data or [],
-            org_id=int(form.org_id.data) if form.org_id.data else None,
-            title=Text(form.title_zh.data or "", form.title_en.data or ""),
-            body=Text(form.body_zh.data or "", form.body_en.data or ""),
-            links_allowed=_links_allowed(),
-        )
-    if done.ok:
-        say(
-            Text(
-                "已发到您自己的手机，短信里标有“测试”，短码打不开内容。家长没有收到。",
-                "It is on its way to your own phone, marked TEST; its code opens nothing. No family"
-                " has got it.",
-            )
-        )
-    elif form.refusal is not None and form.refusal.fields:
-        return _compose(form, changing)
-    return _check(form, changing)
-
-
-def _send(uow: UnitOfWork, form: NoticeForm, changing: int | None) -> Notice:
-    said: dict[str, Any] = {
-        "class_ids": [] if form.org_id.data else form.class_ids.data or [],
-        "org_id": int(form.org_id.data) if form.org_id.data else None,
-        "title": Text(form.title_zh.data or "", form.title_en.data or ""),
-        "body": Text(form.body_zh.data or "", form.body_en.data or ""),
-        "level": form.level.data or "confirm",
-        "due_at": _due(form),
-        "send_at": _send_at(form),
-        "ladder_hours": _hours(form),
-        "page_first": form.begins.data == PAGE,
-        "links_allowed": _links_allowed(),
-        "urgent_reason": form.urgent_reason.data or "",
-        "looked_at": (form.looked_at.data or "").split(),
-    }
-    if changing is not None:
-        return services.change_scheduled(uow, notice_id=changing, **said)
-    return services.send_notice(uow, draft_key=form.draft_key.data or "", **said)
-
-
-def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
-    """Everything once more before it leaves, and what in it gives reason to think."""
-    form.test_key.data = crypto.new_token()
-    with reading() as held:
-        whom = _addressees(held, form)
-        found = _concerns(held, form)
-    title = Text(form.title_zh.data or "", form.title_en.data or "")
-    previews = _previews(whom.counts, whom.sender, title)
-    with attempt(form) as done:
-        # said before the last button, and held to again when it is pressed
-        if whom.account is not None and not form.urgent_reason.data:
-            budgets.refuse_beyond(whom.account, _cost(previews))
-    if not done.ok:
-        return _compose(form, changing)
-    return render_form(
-        "communication/check.html",
-        form,
-        whom=whom,
-        concerns=[(getattr(form, c.field).label.text, c.says) for c in found],
-        kinds=" ".join(sorted({c.kind for c in found})),
-        previews=previews,
-        cost=_cost(previews),
-        how=_how(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
-        then=_then(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
-        action=_action(changing),
-    )
-
-
-def _concerns(held: Session, form: NoticeForm) -> list[Concern]:
-    today = when.today()
-    return services.concerns_of(
-        held,
-        children_of_organisation(int(form.org_id.data), today)
-        if form.org_id.data
-        else children_in(form.class_ids.data or [], today),
-        Text(form.title_zh.data or "", form.title_en.data or ""),
-        Text(form.body_zh.data or "", form.body_en.data or ""),
     )
 
 
@@ -502,7 +86,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         page=page,
         counts=counts,
         going=going,
-        may_write=services.may_nudge(current_actor(), notice),
+        may_write=reach.may_nudge(current_actor(), notice),
         state_word=delivery.state_word,
         state_tone=delivery.state_tone,
         reason_word=delivery.reason_word,
@@ -515,9 +99,9 @@ def _show_unsent(held: Session, notice: Notice) -> str:
     """A notice that waits for its time, or was withdrawn before it."""
     leaves = services.texts_at(notice, max(notice.send_at or clock.now(), clock.now()))
     wait = None if notice.urgent_reason else wait_of_notice(held, leaves, when.zone())
-    if notice.reach in services.WIDE:
+    if notice.reach in reach.WIDE:
         org = held.get_one(Organisation, notice.school_id)
-        label, counts = _everybody(org), counts_of_organisation(held, org.id, when.today())
+        label, counts = compose.everybody(org), counts_of_organisation(held, org.id, when.today())
     else:
         names = queries.class_names(held, notice.class_ids)
         label = Text("、".join(n.zh for n in names), ", ".join(n.en for n in names))
@@ -529,9 +113,9 @@ def _show_unsent(held: Session, notice: Notice) -> str:
         counts=counts,
         wait=wait,
         reason=delivery.reason_word(notice.unsent_reason),
-        how=_how(notice.level, notice.ladder_hours, page_first=notice.page_first),
-        then=_then(notice.level, notice.ladder_hours, page_first=notice.page_first),
-        may_write=services.may_nudge(current_actor(), notice),
+        how=compose.how(notice.level, notice.ladder_hours, page_first=notice.page_first),
+        then=compose.then(notice.level, notice.ladder_hours, page_first=notice.page_first),
+        may_write=reach.may_nudge(current_actor(), notice),
     )
 
 
@@ -557,7 +141,7 @@ def progress(notice_id: int) -> ResponseReturnValue:
         # what was being sent when it was stopped is still on its way
         live=going or bool(found.count((State.SENDING,))),
         minutes=found.minutes_for(more),
-        may_write=services.may_nudge(current_actor(), notice),
+        may_write=reach.may_nudge(current_actor(), notice),
         rows=[(state, found.states[state]) for state in State if found.states.get(state)],
         state_word=delivery.state_word,
         state_tone=delivery.state_tone,
@@ -571,7 +155,7 @@ def confirm_stop(notice_id: int) -> ResponseReturnValue:
     """Ask once more, with the number of families who would not hear."""
     with reading() as held:
         notice = queries.notice_of(held, current_actor(), notice_id)
-        for place in services.places_of(notice):
+        for place in reach.places_of(notice):
             require(Action.NOTICE_SEND, place)
         found = delivered_so_far(held, "notice", notice.id, clock.now())
         more = queries.unwritten(held, notice)
@@ -617,8 +201,8 @@ def stop(notice_id: int) -> ResponseReturnValue:
 
 def _chased(count: int, *, alone: bool) -> Text:
     """What pressing the button has done; `alone` says that the notice was on the platform only."""
-    if wait := _wait(clock.now()):
-        zh, en = _moments(wait.until)
+    if wait := compose.wait_at(clock.now()):
+        zh, en = compose.moments(wait.until)
         if alone:
             return Text(
                 f"将于 {zh} 给 {count} 位还没回应的家长发短信。",
@@ -644,7 +228,7 @@ def nudge(notice_id: int) -> ResponseReturnValue:
         with unit_of_work() as uow:
             notice = uow.session.get(Notice, notice_id)
             alone = notice is not None and queries.stands_alone(uow.session, notice)
-            count = services.nudge_silent(uow, notice_id=notice_id)
+            count = silence.nudge_silent(uow, notice_id=notice_id)
         say(_chased(count, alone=alone))
     except CoordinationError as refusal:
         if refusal.status in (403, 404):

@@ -142,6 +142,11 @@ def accounts_of_district(session: Session, office: int, month: date) -> list[Acc
     return list(accounts(session, ids, month).values())
 
 
+def account(session: Session, org_id: int, at: datetime) -> Account:
+    """The account on which a text written at `at` is counted."""
+    return accounts(session, [org_id], month_of(at))[org_id]
+
+
 def cost(segments: int) -> Decimal:
     """In yuan."""
     return YUAN_PER_SEGMENT * segments

@@ -46,7 +46,7 @@ class Notice(Row, Base):
     sent_at: Mapped[datetime | None]
     # stands on the platform alone until the first step, which texts those who are silent then
     page_first: Mapped[bool] = mapped_column(server_default=text("false"))
-    # how long the clock waits for an answer before each next step (services.climb), when the
+    # how long the clock waits for an answer before each next step (silence.climb), when the
     # next one is due, and since when the call list is
     ladder_hours: Mapped[int | None]
     ladder_at: Mapped[datetime | None]

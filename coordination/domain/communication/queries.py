@@ -31,7 +31,7 @@ from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
 from coordination.authz.visibility import visible
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
-from coordination.domain.communication.services import answer_of
+from coordination.domain.communication.silence import answer_of
 from coordination.domain.people.contacts import masks_of
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.actor import Actor, Role

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from coordination.app import create_app
 from coordination.authz.actor import Actor
-from coordination.domain.communication import quiet, services
+from coordination.domain.communication import quiet, reach, services, silence
 from coordination.domain.communication.models import Notice
 from coordination.domain.people import contacts
 from coordination.domain.people.actors import actor_of
@@ -89,7 +89,7 @@ class Stage:
         self.act(role, lambda uow: services.acknowledge(uow, notice_id=notice_id, confirm=confirm))
 
     def nudge(self, notice_id: int, role: str = "teacher") -> int:
-        return self.act(role, lambda uow: services.nudge_silent(uow, notice_id=notice_id))
+        return self.act(role, lambda uow: silence.nudge_silent(uow, notice_id=notice_id))
 
     def messages(self, notice_id: int, key: str = "notice") -> list[OutboxMessage]:
         with Session(self.engine, expire_on_commit=False) as session:
@@ -251,11 +251,11 @@ def meeting_at_the_notice(monkeypatch: pytest.MonkeyPatch, *, locked: bool = Tru
 
     With the lock only one can; `locked=False` takes it away, as the negative control.
     """
-    hold = services._locked
+    hold = reach.locked
 
     def held(uow: UnitOfWork, notice_id: int) -> Notice | None:
         found = hold(uow, notice_id) if locked else uow.session.get(Notice, notice_id)
         meet()
         return found
 
-    monkeypatch.setattr(services, "_locked", held)
+    monkeypatch.setattr(reach, "locked", held)

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import budgets, services
+from coordination.domain.communication import budgets, rounds, services
 from coordination.domain.communication.models import Notice, NoticeRound
 from coordination.ground import clock
 from coordination.ground.actor import SYSTEM
@@ -89,7 +89,7 @@ def round_of(stage: Stage, notice: int) -> int:
 
 def write(stage: Stage, round_id: int) -> None:
     with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
-        services.write_stretch(uow, round_id=round_id)
+        rounds.write_stretch(uow, round_id=round_id)
 
 
 def send_wide(stage: Stage, key: str, reason: str = "") -> int:
@@ -289,7 +289,7 @@ def test_a_wide_notice_reserves_what_the_clock_has_yet_to_write(stage: Stage) ->
 def test_a_wide_notice_stopped_half_way_costs_what_had_left(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "STRETCH", 1)
+    monkeypatch.setattr(rounds, "STRETCH", 1)
     budget(stage, 100)
     notice = send_wide(stage, "wide")
     reserved = account(stage).used

@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import calls, queries, services
+from coordination.domain.communication import calls, queries, services, silence
 from coordination.domain.communication.calls import CallList
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.ground import clock
@@ -278,25 +278,25 @@ def test_a_step_that_fails_does_not_keep_the_steps_of_other_notices(
     clock.travel_to(NOON)
     first, second = _laddered(stage), _laddered(stage, draft_key="another")
     stage.deliver()
-    climb = services.climb
+    climb = silence.climb
 
     def failing(uow: UnitOfWork, *, notice_id: int, **rest: Any) -> None:
         climb(uow, notice_id=notice_id, **rest)
         if notice_id == first:
             raise RuntimeError("this one alone")
 
-    monkeypatch.setattr(services, "climb", failing)
+    monkeypatch.setattr(silence, "climb", failing)
     with pytest.raises(RuntimeError, match="this one alone"):
         _later(stage, 5)
     with Session(stage.engine) as session:
-        due = services.due_ladders(session, clock.now())
+        due = silence.due_ladders(session, clock.now())
         waits = session.get_one(Notice, second).ladder_at
     assert due == [first]
     assert waits is not None and waits > clock.now()
     monkeypatch.undo()
     _later(stage, 6)
     with Session(stage.engine) as session:
-        assert services.due_ladders(session, clock.now()) == []
+        assert silence.due_ladders(session, clock.now()) == []
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import calls, queries, services
+from coordination.domain.communication import calls, queries, rounds, services, silence
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
 from coordination.domain.communication.queries import Funnel
 from coordination.ground import clock
@@ -406,13 +406,13 @@ def test_a_clock_that_dies_in_the_step_leaves_it_to_the_next(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notice = publish(stage)
-    climb = services.climb
+    climb = silence.climb
 
     def dying(uow: UnitOfWork, **given: Any) -> None:
         climb(uow, **given)
         raise RuntimeError("switched off")
 
-    monkeypatch.setattr(services, "climb", dying)
+    monkeypatch.setattr(silence, "climb", dying)
     with pytest.raises(RuntimeError, match="switched off"):
         tick(stage, 4)
     monkeypatch.undo()
@@ -431,7 +431,7 @@ def to_school(stage: Stage, **more: Any) -> int:
 def test_a_whole_school_is_listed_by_the_clock_and_texted_by_stretches(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "STRETCH", 1)
+    monkeypatch.setattr(rounds, "STRETCH", 1)
     notice = to_school(stage)
     assert recipients(stage, notice) == set()
     tick(stage, 0.01)

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import SYSTEM
-from coordination.domain.communication import audience, queries, services
+from coordination.domain.communication import audience, queries, rounds, services
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Forbidden, NotFound
@@ -42,12 +42,12 @@ def _write(stage: Stage, stretches: int | None = None) -> int:
     """Do as the clock does; how many stretches were written."""
     done = 0
     with Session(stage.engine) as session:
-        rounds = services.open_rounds(session)
-    for number in rounds:
+        begun = rounds.open_rounds(session)
+    for number in begun:
         more = True
         while more and (stretches is None or done < stretches):
             with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
-                more = services.write_stretch(uow, round_id=number)
+                more = rounds.write_stretch(uow, round_id=number)
             done += 1
     return done
 
@@ -75,7 +75,7 @@ def test_the_click_writes_no_text_and_the_clock_writes_them_all(stage: Stage) ->
 def test_a_clock_that_dies_between_stretches_loses_and_doubles_nothing(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "STRETCH", 1)
+    monkeypatch.setattr(rounds, "STRETCH", 1)
     notice = _send(stage, "school_admin", "school_a")
     assert _write(stage, stretches=1) == 1
     assert len(stage.messages(notice)) == 1
@@ -135,7 +135,7 @@ def test_counts_before_sending_agree_with_what_is_written(stage: Stage) -> None:
 def test_what_is_stopped_between_stretches_goes_no_further(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "STRETCH", 1)
+    monkeypatch.setattr(rounds, "STRETCH", 1)
     notice = _send(stage, "school_admin", "school_a")
     _write(stage, stretches=2)
     stage.act("school_admin", lambda uow: services.stop_notice(uow, notice_id=notice))
