@@ -193,7 +193,7 @@ def _each_by_itself(
 
 def send_scheduled_notices(beat: Beat) -> None:
     """Send the notices whose time has come."""
-    from coordination.domain.communication.services import due_notices, send_scheduled
+    from coordination.domain.communication.dispatch import due_notices, send_scheduled
 
     with Session(beat.engine) as session:
         due = due_notices(session, clock.now())

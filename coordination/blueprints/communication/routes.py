@@ -13,7 +13,7 @@ from coordination.authz.actor import Actor
 from coordination.blueprints.communication import calls, compose, guardian, unread
 from coordination.blueprints.communication.blueprint import bp
 from coordination.domain.communication import calls as domain_calls
-from coordination.domain.communication import queries, reach, services, silence
+from coordination.domain.communication import dispatch, queries, reach, services, silence
 from coordination.domain.communication.audience import (
     audience_of,
     counts_of_organisation,
@@ -97,7 +97,7 @@ def show(notice_id: int) -> ResponseReturnValue:
 
 def _show_unsent(held: Session, notice: Notice) -> str:
     """A notice that waits for its time, or was withdrawn before it."""
-    leaves = services.texts_at(notice, max(notice.send_at or clock.now(), clock.now()))
+    leaves = dispatch.texts_at(notice, max(notice.send_at or clock.now(), clock.now()))
     wait = None if notice.urgent_reason else wait_of_notice(held, leaves, when.zone())
     if notice.reach in reach.WIDE:
         org = held.get_one(Organisation, notice.school_id)

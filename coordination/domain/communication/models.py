@@ -51,7 +51,7 @@ class Notice(Row, Base):
     ladder_hours: Mapped[int | None]
     ladder_at: Mapped[datetime | None]
     calls_since: Mapped[datetime | None]
-    # why the clock did not send it (services.UNSENT); None if somebody withdrew it
+    # why the clock did not send it (dispatch.UNSENT); None if somebody withdrew it
     unsent_reason: Mapped[str | None]
 
     __scope__ = {"school": "school_id", "class": "class_id", "person": "sender_id"}

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import budgets, rounds, services
+from coordination.domain.communication import budgets, dispatch, rounds, services
 from coordination.domain.communication.models import Notice, NoticeRound
 from coordination.ground import clock
 from coordination.ground.actor import SYSTEM
@@ -208,7 +208,7 @@ def schedule(stage: Stage, reason: str = "") -> int:
 def leave(stage: Stage, notice: int) -> bool:
     clock.travel_to(NOON + timedelta(hours=2))
     with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
-        return services.send_scheduled(uow, notice_id=notice, today=NOON.date())
+        return dispatch.send_scheduled(uow, notice_id=notice, today=NOON.date())
 
 
 def test_a_scheduled_notice_is_held_to_the_budget_when_it_is_written(stage: Stage) -> None:
