@@ -26,6 +26,7 @@ class Action(StrEnum):
     LANGUAGE_CHOOSE = "language.choose"
     LIMIT_SET = "limit.set"
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"
+    NOTICE_APPROVE = "notice.approve"
     NOTICE_CALL = "notice.call"
     NOTICE_READ = "notice.read"
     NOTICE_SEND = "notice.send"

@@ -55,6 +55,8 @@ POLICY: dict[Action, Rule] = {
     Action.LANGUAGE_CHOOSE: ONESELF,
     Action.LIMIT_SET: _OFFICE,
     Action.NOTICE_ACKNOWLEDGE: ONESELF,
+    # to be the second person: sees the text and the numbers, never the families
+    Action.NOTICE_APPROVE: _SCHOOL | holding(Role.DISTRICT_ADMIN),
     # to see whom a notice has not reached, and their number: the school and its class teacher
     Action.NOTICE_CALL: _SCHOOL | IN_CLASS,
     Action.NOTICE_READ: _SCHOOL | _OFFICE | IN_CLASS | ONESELF,

@@ -8,11 +8,13 @@ from datetime import timedelta
 from sqlalchemy import func, not_, select
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import budgets
+from coordination.domain.communication import budgets, second_look
 from coordination.domain.communication.events import (
+    NoticeReturned,
     NoticeStopped,
     NoticeStretchDue,
     NoticeTested,
+    NoticeToLookAt,
     QuietPolicySet,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient
@@ -31,6 +33,7 @@ from notifications.values import MessageClass
 
 OPEN_FOR = timedelta(days=60)
 TESTED = "notice_test"
+LOOKED_AT = "notice_look"
 # stands where a family reads the names of its children
 MARK = Text("测试", "TEST")
 # nobody looks at the code of a test, and it opens nothing
@@ -112,6 +115,47 @@ def try_out(uow: UnitOfWork, event: NoticeTested) -> None:
         message_class="otp",
         codes={event.person_id: TEST_CODE},
         valid_until=uow.now + TEST_LASTS,
+    )
+
+
+def to_look_at(uow: UnitOfWork, event: NoticeToLookAt) -> None:
+    """Tell those for whom a notice waits; of another text of it again."""
+    notice = uow.session.get_one(Notice, event.notice_id)
+    seconds = second_look.seconds_of(
+        uow.session,
+        org_id=notice.school_id,
+        writer_id=notice.sender_id,
+        today=uow.now.date(),
+    )
+    tell(
+        uow,
+        "notice_to_look_at",
+        [person.id for person in seconds],
+        {
+            "writer": uow.session.get_one(Person, notice.sender_id).name,
+            "title": Text(notice.title_zh, notice.title_en),
+        },
+        subject=(LOOKED_AT, notice.id),
+        version=event.seal,
+        message_class="urgent" if notice.urgent_reason else "info",
+        payer=notice.school_id,
+    )
+
+
+def returned(uow: UnitOfWork, event: NoticeReturned) -> None:
+    """Tell the writer that the notice came back."""
+    notice = uow.session.get_one(Notice, event.notice_id)
+    tell(
+        uow,
+        "notice_returned",
+        [notice.sender_id],
+        {
+            "title": Text(notice.title_zh, notice.title_en),
+            "reason": notice.returned_reason or "",
+        },
+        subject=(LOOKED_AT, notice.id),
+        version=second_look.seal_of(notice) + uow.now.isoformat(),
+        payer=notice.school_id,
     )
 
 

@@ -31,9 +31,11 @@ from coordination.domain.bookings.events import (
 from coordination.domain.communication.events import (
     FamilyCalled,
     NoticeAcknowledged,
+    NoticeReturned,
     NoticeStopped,
     NoticeStretchDue,
     NoticeTested,
+    NoticeToLookAt,
     QuietPolicySet,
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
@@ -84,9 +86,11 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ClassEnrolled: (on_practice.class_enrolled,),
     ConsentAnswered: (on_practice.consent_answered,),
     ConsentAsked: (on_practice.consent_asked,),
+    NoticeReturned: (on_communication.returned,),
     NoticeStopped: (on_communication.stop,),
     NoticeStretchDue: (on_communication.write,),
     NoticeTested: (on_communication.try_out,),
+    NoticeToLookAt: (on_communication.to_look_at,),
     PhoneChecked: (on_people.phone_checked,),
     PlaceGiven: (on_practice.place_given,),
     QuietPolicySet: (on_communication.look_again,),

@@ -44,6 +44,13 @@ class LimitForm(Form):
     )
 
 
+class SecondLookForm(Form):
+    """Above how many guardians a second person looks at a notice first; empty is never."""
+
+    above = NumberField(both("超过多少位家长要复核", "Above how many guardians"), [Optional()])
+    urgent_too = BooleanField(both("紧急通知也要先复核", "Urgent notices wait for it too"))
+
+
 class BudgetForm(Form):
     """What the texts of an organisation may cost in a month; empty is no budget."""
 

@@ -16,9 +16,10 @@ from coordination.blueprints.admin.forms import (
     DaysForm,
     LimitForm,
     QuietForm,
+    SecondLookForm,
     TermForm,
 )
-from coordination.domain.communication import approvals, budgets, limits, quiet
+from coordination.domain.communication import approvals, budgets, limits, quiet, second_look
 from coordination.domain.communication.models import WordingApproval
 from coordination.domain.oversight import audits, traces
 from coordination.domain.oversight import running as circuits_and_jobs
@@ -52,6 +53,8 @@ KINDS = {
     "notice": Text("通知", "Notice"),
     "notices_together": Text("几条通知合并", "Several notices in one"),
     "notice_nudge": Text("通知提醒", "Notice reminder"),
+    "notice_returned": Text("通知被退回", "Notice came back"),
+    "notice_to_look_at": Text("通知待复核", "Notice waits for a second look"),
     "sign_in_code": Text("登录验证码", "Sign-in code"),
     "consent_asked": Text("知情同意", "Consent asked"),
     "consent_reminder": Text("催答复", "Reminder to answer"),
@@ -176,6 +179,30 @@ def text_limits() -> ResponseReturnValue:
             say(Text("每日上限已保存。", "The daily limit is saved."))
             return redirect(url_for("admin.text_limits"), 303)
     return render_form("admin/limits.html", form, most=most, accounts=accounts)
+
+
+@bp.route("/second-look", methods=["GET", "POST"])
+@guard(Access.ADMIN)
+def second_looks() -> ResponseReturnValue:
+    """Above how many guardians a notice waits for a second person."""
+    office, form = _own_office(), SecondLookForm()
+    with reading() as held:
+        policy = second_look.policy_of(held)
+    if not form.is_submitted():
+        form.above.data = policy.above if policy else second_look.PROPOSED
+        form.urgent_too.data = bool(policy and policy.urgent_too)
+    if form.validate_on_submit():
+        with attempt(form) as done, unit_of_work() as uow:
+            second_look.set_policy(
+                uow,
+                org_id=office,
+                above=form.above.data,
+                urgent_too=bool(form.urgent_too.data),
+            )
+        if done.ok:
+            say(Text("复核的规定已保存。", "The rule of second looks is saved."))
+            return redirect(url_for("admin.second_looks"), 303)
+    return render_form("admin/second_look.html", form, above=policy.above if policy else None)
 
 
 @bp.route("/limits/budgets/<int:org_id>", methods=["GET", "POST"])

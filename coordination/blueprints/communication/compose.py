@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import PAGE, SPANS, NoticeForm
-from coordination.domain.communication import budgets, queries, reach, rules, services
+from coordination.domain.communication import budgets, queries, reach, rules, second_look, services
 from coordination.domain.communication.audience import (
     Audience,
     Counts,
@@ -100,6 +100,8 @@ class Addressees:
     wait: Wait | None = None
     # when the platform has had it alone long enough; None if the texts leave with it
     texts_at: datetime | None = None
+    # for whom it would wait, if so many may not be written to by one person alone
+    seconds: tuple[str, ...] = ()
     # whose texts these are, and what their month has cost; None before anybody is chosen
     account: budgets.Account | None = None
 
@@ -115,7 +117,10 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
         name = Text(org.name_zh, org.name_en)
         counts = counts_of_organisation(held, org.id, when.today())
         pays = budgets.account(held, org.id, leaves)
-        return Addressees(everybody(org), name, counts, None, planned, wait, texts_at, pays)
+        seconds = _seconds(held, form, org.id, counts)
+        return Addressees(
+            everybody(org), name, counts, None, planned, wait, texts_at, seconds, pays
+        )
     groups = [
         g
         for g in queries.classes_to_write_to(held, current_actor())
@@ -126,7 +131,19 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
     label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
     sender = _sender(groups, school)
     account = budgets.account(held, school.id, leaves) if school else None
-    return Addressees(label, sender, audience.counts(), audience, planned, wait, texts_at, account)
+    counts = audience.counts()
+    seconds = _seconds(held, form, school.id, counts) if school else ()
+    return Addressees(label, sender, counts, audience, planned, wait, texts_at, seconds, account)
+
+
+def _seconds(held: Session, form: NoticeForm, org_id: int, counts: Counts) -> tuple[str, ...]:
+    """Who could be the second person of a notice that needs one."""
+    urgent = bool((form.urgent_reason.data or "").strip())
+    if not second_look.is_needed(second_look.policy_of(held), counts.guardians, urgent=urgent):
+        return ()
+    writer = current_actor().person_id or 0
+    found = second_look.seconds_of(held, org_id=org_id, writer_id=writer, today=when.today())
+    return tuple(person.name for person in found)
 
 
 def _cost(previews: list[Preview]) -> Decimal:
@@ -198,6 +215,24 @@ def then(level: str, hours: int | None, *, page_first: bool) -> Text:
     )
 
 
+def said_of(held: Session, notice: Notice) -> dict[str, Any]:
+    """Whom a notice that has not left is for, as its pages say it."""
+    if notice.reach in reach.WIDE:
+        org = held.get_one(Organisation, notice.school_id)
+        label, counts = everybody(org), counts_of_organisation(held, org.id, when.today())
+    else:
+        names = queries.class_names(held, notice.class_ids)
+        label = Text("、".join(n.zh for n in names), ", ".join(n.en for n in names))
+        counts = audience_of(held, notice.class_ids, when.today()).counts()
+    chosen = {"page_first": notice.page_first}
+    return {
+        "label": label,
+        "counts": counts,
+        "how": how(notice.level, notice.ladder_hours, **chosen),
+        "then": then(notice.level, notice.ladder_hours, **chosen),
+    }
+
+
 def _offer(held: Session, form: NoticeForm) -> bool:
     """Fill in whom the actor may write to, in this page's language; False if to nobody."""
     groups = queries.classes_to_write_to(held, current_actor())
@@ -265,10 +300,10 @@ def change(notice_id: int) -> ResponseReturnValue:
             require(Action.NOTICE_SEND, place)
         form = NoticeForm(data=_as_typed(notice))
         _offer(held, form)
-    if notice.state != "scheduled" and not form.is_submitted():
+    if notice.state not in services.CHANGEABLE and not form.is_submitted():
         return redirect(url_for("communication.show", notice_id=notice_id), 303)
     with attempt(form) as still:
-        services.refuse_unless_scheduled(notice)
+        services.refuse_unless_changeable(notice)
     return _writing(form, notice_id) if still.ok else _compose(form)
 
 
@@ -299,15 +334,23 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
     if not form.validate_on_submit() or step == "count":
         return _compose(form, changing)
     if step == "send":
-        notice_id = None
+        notice_id, waits = None, False
         with attempt(form) as done, unit_of_work() as uow:
-            notice_id = _send(uow, form, changing).id
+            notice = _send(uow, form, changing)
+            notice_id, waits = notice.id, notice.state == "awaiting"
         if done.ok and notice_id is not None:
             planned = _send_at(form)
             texts = not form.urgent_reason.data and not _alone(form)
             wait = wait_at(planned or clock.now()) if texts else None
             zh, en = moments(wait.until if wait else planned or clock.now())
-            if planned:
+            if waits:
+                say(
+                    Text(
+                        "已送交复核。复核通过以前，家长不会收到。",
+                        "It waits for a second person; no family gets it before that.",
+                    )
+                )
+            elif planned:
                 say(Text(f"已定时，将于 {zh} 发出。", f"Scheduled: it leaves on {en}."))
             elif _alone(form):
                 say(
@@ -399,7 +442,7 @@ def _send(uow: UnitOfWork, form: NoticeForm, changing: int | None) -> Notice:
         "looked_at": (form.looked_at.data or "").split(),
     }
     if changing is not None:
-        return services.change_scheduled(uow, notice_id=changing, **said)
+        return services.change_notice(uow, notice_id=changing, **said)
     return services.send_notice(uow, draft_key=form.draft_key.data or "", **said)
 
 

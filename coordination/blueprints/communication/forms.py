@@ -26,6 +26,13 @@ SPANS = {
 }
 
 
+class LookForm(Form):
+    """What a second person says of a notice; `seal` names what they saw."""
+
+    seal = HiddenField()
+    reason = ParagraphField(both("要改什么", "What to change"), [Optional()])
+
+
 class NoticeForm(Form):
     """A notice in two languages; `draft_key` makes a double click one notice."""
 

@@ -10,17 +10,19 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
-from coordination.blueprints.communication import calls, compose, guardian, unread
+from coordination.blueprints.communication import calls, compose, guardian, looking, unread
 from coordination.blueprints.communication.blueprint import bp
 from coordination.domain.communication import calls as domain_calls
-from coordination.domain.communication import dispatch, queries, reach, services, silence
-from coordination.domain.communication.audience import (
-    audience_of,
-    counts_of_organisation,
+from coordination.domain.communication import (
+    dispatch,
+    queries,
+    reach,
+    second_look,
+    services,
+    silence,
 )
 from coordination.domain.communication.models import Notice
 from coordination.domain.communication.unread import may_look as may_look_at_unread
-from coordination.domain.people.models import Organisation
 from coordination.ground import clock
 from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text
@@ -39,7 +41,7 @@ from coordination.web.waiting import Waiting, waits_for_staff
 from notifications.progress import progress as delivered_so_far
 from notifications.states import WAITING, State
 
-__all__ = ["bp", "calls", "compose", "guardian", "unread"]
+__all__ = ["bp", "calls", "compose", "guardian", "looking", "unread"]
 
 
 @bp.get("/")
@@ -73,6 +75,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         may_call = bool(domain_calls.classes_to_call(held, current_actor(), notice))
         going = queries.is_going_out(held, notice)
         alone = queries.stands_alone(held, notice)
+        second = second_look.name_of(held, notice.approved_by_id)
         due = notice.ladder_at
         text_at = due if alone else None
         if text_at and (wait := wait_of_notice(held, text_at, when.zone())):
@@ -91,31 +94,28 @@ def show(notice_id: int) -> ResponseReturnValue:
         state_tone=delivery.state_tone,
         reason_word=delivery.reason_word,
         may_call=may_call,
+        second=second,
         wanted=wanted,
     )
 
 
 def _show_unsent(held: Session, notice: Notice) -> str:
-    """A notice that waits for its time, or was withdrawn before it."""
+    """A notice that waits for its time or its second person, or was withdrawn before it."""
     leaves = dispatch.texts_at(notice, max(notice.send_at or clock.now(), clock.now()))
     wait = None if notice.urgent_reason else wait_of_notice(held, leaves, when.zone())
-    if notice.reach in reach.WIDE:
-        org = held.get_one(Organisation, notice.school_id)
-        label, counts = compose.everybody(org), counts_of_organisation(held, org.id, when.today())
-    else:
-        names = queries.class_names(held, notice.class_ids)
-        label = Text("、".join(n.zh for n in names), ", ".join(n.en for n in names))
-        counts = audience_of(held, notice.class_ids, when.today()).counts()
+    seconds = second_look.seconds_of(
+        held, org_id=notice.school_id, writer_id=notice.sender_id, today=when.today()
+    )
+    waits = notice.state == "awaiting"
     return render_template(
         "communication/unsent.html",
         notice=notice,
-        label=label,
-        counts=counts,
         wait=wait,
         reason=delivery.reason_word(notice.unsent_reason),
-        how=compose.how(notice.level, notice.ladder_hours, page_first=notice.page_first),
-        then=compose.then(notice.level, notice.ladder_hours, page_first=notice.page_first),
         may_write=reach.may_nudge(current_actor(), notice),
+        seconds=[person.name for person in seconds] if waits else [],
+        may_look=waits and current_actor().person_id in {person.id for person in seconds},
+        **compose.said_of(held, notice),
     )
 
 

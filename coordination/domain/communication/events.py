@@ -29,6 +29,21 @@ class NoticeTested(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeToLookAt(Event):
+    """A notice waits for a second person; `seal` names what it says."""
+
+    notice_id: int
+    seal: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeReturned(Event):
+    """A second person gave a notice back to its writer."""
+
+    notice_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeStopped(Event):
     """A notice must not reach anybody else."""
 

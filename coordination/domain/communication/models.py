@@ -51,6 +51,11 @@ class Notice(Row, Base):
     ladder_hours: Mapped[int | None]
     ladder_at: Mapped[datetime | None]
     calls_since: Mapped[datetime | None]
+    # 复核: who let it leave beside its writer, or who gave it back and with what to change
+    approved_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    approved_at: Mapped[datetime | None]
+    returned_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    returned_reason: Mapped[str | None]
     # why the clock did not send it (dispatch.UNSENT); None if somebody withdrew it
     unsent_reason: Mapped[str | None]
 
@@ -59,8 +64,15 @@ class Notice(Row, Base):
         Index("ix_notice_ladder", "ladder_at", postgresql_where=text("ladder_at is not null")),
         Index("ix_notice_calls", "calls_since", postgresql_where=text("calls_since is not null")),
         Index("ix_notice_scheduled", "send_at", postgresql_where=text("state = 'scheduled'")),
+        Index("ix_notice_unlooked", "id", postgresql_where=text("state in ('awaiting', 'draft')")),
         CheckConstraint("level in ('info','confirm')", name="level"),
-        CheckConstraint("state in ('draft','scheduled','sent','cancelled')", name="state"),
+        # a draft is one that its second person gave back
+        CheckConstraint(
+            "state in ('draft','awaiting','scheduled','sent','cancelled')", name="state"
+        ),
+        CheckConstraint("approved_by_id <> sender_id", name="second_person"),
+        CheckConstraint("(approved_by_id is null) = (approved_at is null)", name="approved"),
+        CheckConstraint("state <> 'draft' or returned_reason is not null", name="returned"),
         CheckConstraint("state <> 'scheduled' or send_at is not null", name="scheduled"),
         CheckConstraint("reach in ('classes','school','district')", name="reach"),
         # a family that never looks must be written to, and what is urgent at once
@@ -106,6 +118,18 @@ class TextLimit(Row, Base):
 
     __scope__ = {"school": "org_id"}
     __table_args__ = (CheckConstraint("per_day between 0 and 100", name="per_day"),)
+
+
+class SecondLookPolicy(Row, Base):
+    """双人复核: above how many guardians a second person looks at a notice first; None: never."""
+
+    __tablename__ = "second_look_policy"
+    org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), unique=True)
+    above: Mapped[int | None]
+    urgent_too: Mapped[bool]
+
+    __scope__ = {"school": "org_id"}
+    __table_args__ = (CheckConstraint("above between 1 and 1000000", name="above"),)
 
 
 class TextBudget(Row, Base):

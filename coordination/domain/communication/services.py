@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
-from coordination.domain.communication import reach, rules
+from coordination.domain.communication import reach, rules, second_look
 from coordination.domain.communication.content import Concern, concerns
 from coordination.domain.communication.dispatch import let_go
 from coordination.domain.communication.events import (
@@ -84,7 +84,7 @@ def send_notice(
     return notice
 
 
-def change_scheduled(
+def change_notice(
     uow: UnitOfWork,
     *,
     notice_id: int,
@@ -92,15 +92,16 @@ def change_scheduled(
     org_id: int | None = None,
     **said: Unpack[Said],
 ) -> Notice:
-    """Change a notice that waits for its time; without `send_at` it leaves now. Whoever changes it
-    last is its sender."""
+    """Change a notice that waits for its time or for its second person, or came back from there;
+    without `send_at` it leaves now, unless it waits for a second person again. Whoever changes it last
+    is its sender."""
     # the clock takes the same lock: the notice leaves as it was, or as it is now, never both
     notice = reach.locked(uow, notice_id)
     if notice is None:
         raise NotFound()
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
-    refuse_unless_scheduled(notice)
+    refuse_unless_changeable(notice)
     whom = addressed(uow, class_ids, org_id)
     notice.school_id, notice.reach = whom.school_id, whom.reach
     notice.class_ids, notice.class_id = whom.class_ids, whom.class_id
@@ -108,7 +109,11 @@ def change_scheduled(
     return notice
 
 
-def refuse_unless_scheduled(notice: Notice) -> None:
+# what has not left and still may
+CHANGEABLE = frozenset({"draft", "awaiting", "scheduled"})
+
+
+def refuse_unless_changeable(notice: Notice) -> None:
     """Refuse to change what has left, or never will."""
     if notice.state == "sent":
         raise Conflict(
@@ -119,7 +124,7 @@ def refuse_unless_scheduled(notice: Notice) -> None:
             ),
             code="notice_left",
         )
-    if notice.state != "scheduled":
+    if notice.state not in CHANGEABLE:
         raise Conflict(
             Text(
                 "这条通知已撤回，不会发出。您写的内容还在下面，可以作为新通知发送。",
@@ -177,6 +182,10 @@ def _write(
             ),
             code="no_audience",
         )
+    # looked up before anything of a notice that waits is changed: it must not be written half-way
+    unlooked = second_look.needs(
+        uow.session, notice, uow.now.date(), urgent=bool(urgent_reason.strip())
+    )
     notice.sender_id = _sender(uow)
     notice.title_zh, notice.title_en = title.zh, title.en
     notice.body_zh, notice.body_en = body.zh, body.en
@@ -187,7 +196,12 @@ def _write(
     notice.page_first = page_first
     # who need not confirm is not asked again
     notice.ladder_hours = ladder_hours if level == "confirm" or page_first else None
-    let_go(uow, notice)
+    notice.approved_by_id = notice.approved_at = None
+    notice.returned_by_id = notice.returned_reason = None
+    if unlooked:
+        second_look.hand_over(uow, notice)
+    else:
+        let_go(uow, notice)
 
 
 def try_notice(

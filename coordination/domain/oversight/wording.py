@@ -39,6 +39,7 @@ _ZH = {
     "reminder_set": "提醒规则组",
     "resource": "资源",
     "roster_batch": "导入批次",
+    "second_look_policy": "双人复核",
     "shift_assignment": "志愿者排班",
     "shift_need": "志愿班次",
     "term": "学期",
@@ -62,7 +63,10 @@ _SUBJECTS = {
     "shift": "shift_need",
     "together": "notice",
 }
-_NO_TABLES = {"notice_test": Text("通知试发", "test of a notice")}
+_NO_TABLES = {
+    "notice_look": Text("通知复核", "second look at a notice"),
+    "notice_test": Text("通知试发", "test of a notice"),
+}
 
 
 def subject_word(subject_type: str) -> Text:

@@ -71,7 +71,7 @@ def _change(stage: Stage, notice: int, role: str = "teacher", **more: Any) -> No
         "send_at": EVENING,
         **more,
     }
-    stage.act(role, lambda uow: services.change_scheduled(uow, notice_id=notice, **given))
+    stage.act(role, lambda uow: services.change_notice(uow, notice_id=notice, **given))
 
 
 def _tick(stage: Stage, at: datetime | None = None) -> None:
