@@ -148,13 +148,17 @@ def _cancel(session: Session, subject_type: str, subject_id: int) -> list[tuple[
             OutboxMessage.state.in_(WAITING),
         )
         .values(state=State.CANCELLED, reason_code="withdrawn", updated_at=clock.now())
-        .returning(OutboxMessage.language, func.coalesce(OutboxMessage.body, "").label("body"))
+        .returning(
+            OutboxMessage.channel,
+            OutboxMessage.language,
+            func.coalesce(OutboxMessage.body, "").label("body"),
+        )
         .cte("done")
     )
     rows = session.execute(
-        select(func.count(), func.min(done.c.body)).group_by(
-            done.c.language, func.length(done.c.body)
-        )
+        select(func.count(), func.min(done.c.body))
+        .where(done.c.channel == "sms")
+        .group_by(done.c.language, func.length(done.c.body))
     )
     return [(count, body) for count, body in rows]
 
@@ -195,7 +199,7 @@ _UNSENT = (State.FAILED, State.SUPPRESSED, State.EXPIRED)
 
 
 def ended_unsent(subject_type: str, since: datetime) -> Subquery:
-    """The ids of messages of a kind, written since then, that have ended and that no provider has
+    """The ids of texts about a kind of subject, written since then, that have ended and that no provider has
     taken, nor may have: for a statement."""
     taken = select(DeliveryAttempt.id).where(
         DeliveryAttempt.message_id == OutboxMessage.id,
@@ -205,6 +209,7 @@ def ended_unsent(subject_type: str, since: datetime) -> Subquery:
         select(OutboxMessage.id)
         .where(
             OutboxMessage.state.in_(_UNSENT),
+            OutboxMessage.channel == "sms",
             OutboxMessage.subject_type == subject_type,
             OutboxMessage.created_at > since,
             not_(taken.exists()),

@@ -1,4 +1,5 @@
-"""A text of which nobody knows that it arrived goes by mail as well, once; never as a second text.
+"""A text of which nobody knows that it arrived goes by mail as well, once; never as a second text. What
+cannot wait goes by both at once, and by mail alone to who has no phone.
 
 Only rows are written here, and only for who has an e-mail address. The mail waits at its claim like
 any message: who may not have the text any more gets no mail, and a receipt that came meanwhile spares
@@ -18,7 +19,6 @@ from sqlalchemy.orm import Session, aliased
 from coordination.authz.actions import Action
 from coordination.domain.oversight.traces import MAILED
 from coordination.domain.people.models import ContactPoint
-from coordination.ground.text import Language
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.invitations import wording
 from notifications import outbox, templates
@@ -34,7 +34,8 @@ REPORTING = frozenset({"twilio_sms"})
 # a clock that stood still makes up for so much; older texts stay what they were
 LOOKED_BACK = timedelta(hours=3)
 AT_ONCE = 500
-KEYS = ("mail_no_receipt", "mail_in_doubt", "mail_not_delivered")
+ALERT = "mail_alert"
+KEYS = (ALERT, "mail_no_receipt", "mail_in_doubt", "mail_not_delivered")
 # how a text stands -> the wording of the mail, which is also the kept reason for it
 _WHY: Mapping[State, str] = {
     State.ACCEPTED: "mail_no_receipt",
@@ -56,6 +57,67 @@ def use_server(exists: bool) -> None:
 def key_of(message_id: int) -> str:
     """The key under which the mail of a text stands in the outbox, once."""
     return f"mail:{message_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who is to have an alert by mail, and what its text says."""
+
+    language: str
+    household_key: str
+    says: str
+
+
+def write_at_once(uow: UnitOfWork, notice_id: int, readers: Mapping[int, Reader]) -> int:
+    """Mail an alert to those of its readers who have an address; how many.
+
+    Beside a text it is that text's one mail, so that none follows when no receipt comes; without one
+    it is the message of the family itself.
+    """
+    if not _there_is_a_server:
+        return 0
+    addressed = uow.session.scalars(
+        select(ContactPoint.person_id)
+        .where(
+            ContactPoint.person_id.in_(readers),
+            ContactPoint.kind == "email",
+            ContactPoint.suppressed_at.is_(None),
+        )
+        .distinct()
+    ).all()
+    texts: dict[int, int] = {
+        person: number
+        for person, number in uow.session.execute(
+            select(OutboxMessage.recipient_id, func.min(OutboxMessage.id))
+            .where(
+                OutboxMessage.subject_type == "notice",
+                OutboxMessage.subject_id == notice_id,
+                OutboxMessage.channel == "sms",
+                OutboxMessage.recipient_id.in_(addressed),
+            )
+            .group_by(OutboxMessage.recipient_id)
+        )
+    }
+    return outbox.enqueue(
+        uow.session,
+        [
+            Outgoing(
+                recipient_id=person,
+                household_key=None if text else readers[person].household_key,
+                template_key=ALERT,
+                language=readers[person].language,
+                params={},
+                body=_filled(ALERT, readers[person].language, readers[person].says),
+                message_class="urgent",
+                channel="email",
+                subject_type=MAILED if text else "notice",
+                subject_id=text or notice_id,
+                dedupe_key=key_of(text) if text else f"mail:notice:{notice_id}:{person}",
+            )
+            for person in sorted(addressed)
+            for text in [texts.get(person)]
+        ],
+    )
 
 
 def write_due(uow: UnitOfWork) -> int:
@@ -144,9 +206,12 @@ def _overdue(uow: UnitOfWork) -> list[OutboxMessage]:
 
 
 def _body(text: OutboxMessage) -> str:
-    language: Language = "zh" if text.language == "zh" else "en"
-    template = wording(_WHY[State(text.state)], language)
-    return templates.render(template, {"text": text.body or ""}, templates.placeholders(template))
+    return _filled(_WHY[State(text.state)], text.language, text.body or "")
+
+
+def _filled(key: str, language: str, says: str) -> str:
+    template = wording(key, "zh" if language == "zh" else "en")
+    return templates.render(template, {"text": says}, templates.placeholders(template))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +269,6 @@ def as_their_texts(
                 tries=message.tries,
             )
         )
-        if text.state == State.DELIVERED:
+        if text.state == State.DELIVERED and message.template_key != ALERT:
             arrived.add(message.id)
     return judged, arrived

@@ -24,6 +24,7 @@ from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.errors import TooMany
 from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.ground.uow import UnitOfWork
+from coordination.reactions import by_mail
 from coordination.reactions.notices import render, tell
 from coordination.reactions.quiet_hours import HELD_FOR
 from notifications import outbox
@@ -58,8 +59,10 @@ def write(uow: UnitOfWork, event: NoticeStretchDue) -> None:
             )
         )
     }
-    readers = [row.guardian_id for row in rows]
-    codes = links.issue_many(uow, readers, "notice", notice.id, expires_at=uow.now + OPEN_FOR)
+    everybody = [row.guardian_id for row in rows]
+    # of an alert those come too to whom no text goes
+    readers = [row.guardian_id for row in rows if row.skip_reason is None]
+    codes = links.issue_many(uow, everybody, "notice", notice.id, expires_at=uow.now + OPEN_FOR)
     own = {
         row.guardian_id: {"children": _children([names[c] for c in row.child_ids if c in names])}
         for row in rows
@@ -68,11 +71,15 @@ def write(uow: UnitOfWork, event: NoticeStretchDue) -> None:
     first = event.round == notice.first_text
     if notice.urgent_reason and first:
         message_class = "urgent"
+    shared = {
+        "sender": sender_of(uow.session, notice),
+        "title": Text(notice.title_zh, notice.title_en),
+    }
     tell(
         uow,
         "notice" if first else "notice_nudge",
         readers,
-        {"sender": sender_of(uow.session, notice), "title": Text(notice.title_zh, notice.title_en)},
+        shared,
         subject=("notice", notice.id),
         version="1" if first else f"nudge-{event.round}",
         message_class=message_class,
@@ -80,6 +87,24 @@ def write(uow: UnitOfWork, event: NoticeStretchDue) -> None:
         own_params=own,
         payer=notice.school_id,
     )
+    if notice.alert and first:
+        by_mail.write_at_once(
+            uow,
+            notice.id,
+            {
+                row.guardian_id: by_mail.Reader(
+                    row.language,
+                    row.household_key,
+                    render(
+                        "notice",
+                        row.language,
+                        {**shared, **own[row.guardian_id]},
+                        codes[row.guardian_id],
+                    ),
+                )
+                for row in rows
+            },
+        )
 
 
 def try_out(uow: UnitOfWork, event: NoticeTested) -> None:

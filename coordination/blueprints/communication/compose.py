@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.blueprints.communication.blueprint import bp
-from coordination.blueprints.communication.forms import PAGE, SPANS, NoticeForm
+from coordination.blueprints.communication.forms import PAGE, SPANS, NoticeForm, WhomForm
 from coordination.domain.communication import budgets, queries, reach, rules, second_look, services
 from coordination.domain.communication.audience import (
     Audience,
@@ -46,7 +46,7 @@ from notifications.segments import Segments, segments
 LONGEST_KEY = 64
 
 
-def _links_allowed() -> bool:
+def links_allowed() -> bool:
     return bool(current_app.config["SETTINGS"].sms_links == "allowed")
 
 
@@ -65,7 +65,7 @@ class Preview:
         return budgets.cost(self.size.count * self.messages)
 
 
-def _previews(counts: Counts, sender: Text, title: Text) -> list[Preview]:
+def previews_of(counts: Counts, sender: Text, title: Text) -> list[Preview]:
     found = []
     for chosen in LANGUAGES:
         example = counts.examples.get(chosen)
@@ -106,21 +106,23 @@ class Addressees:
     account: budgets.Account | None = None
 
 
-def _addressees(held: Session, form: NoticeForm) -> Addressees:
+@dataclass(frozen=True, slots=True)
+class Whom:
+    """Whom a form names: what they are called, who writes to them, how many they are."""
+
+    label: Text
+    sender: Text
+    counts: Counts
+    audience: Audience | None
+    org_id: int | None
+
+
+def whom_of(held: Session, form: WhomForm) -> Whom:
     """Whom the form names now; the choices of the form are what the actor may write to."""
-    planned = _send_at(form)
-    texts_at = (planned or clock.now()) + _alone(form) if _alone(form) else None
-    leaves = texts_at or planned or clock.now()
-    wait = wait_of_notice(held, leaves, when.zone())
     if form.org_id.data:
         org = held.get_one(Organisation, int(form.org_id.data))
-        name = Text(org.name_zh, org.name_en)
         counts = counts_of_organisation(held, org.id, when.today())
-        pays = budgets.account(held, org.id, leaves)
-        seconds = _seconds(held, form, org.id, counts)
-        return Addressees(
-            everybody(org), name, counts, None, planned, wait, texts_at, seconds, pays
-        )
+        return Whom(everybody(org), Text(org.name_zh, org.name_en), counts, None, org.id)
     groups = [
         g
         for g in queries.classes_to_write_to(held, current_actor())
@@ -130,23 +132,43 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
     school = held.get(Organisation, groups[0].school_id) if groups else None
     label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
     sender = _sender(groups, school)
-    account = budgets.account(held, school.id, leaves) if school else None
-    counts = audience.counts()
-    seconds = _seconds(held, form, school.id, counts) if school else ()
-    return Addressees(label, sender, counts, audience, planned, wait, texts_at, seconds, account)
+    return Whom(label, sender, audience.counts(), audience, school.id if school else None)
 
 
-def _seconds(held: Session, form: NoticeForm, org_id: int, counts: Counts) -> tuple[str, ...]:
-    """Who could be the second person of a notice that needs one."""
+def _addressees(held: Session, form: NoticeForm) -> Addressees:
+    """The same, with when it would leave, at whose cost, and whether a second person looks first."""
+    planned = _send_at(form)
+    texts_at = (planned or clock.now()) + _alone(form) if _alone(form) else None
+    leaves = texts_at or planned or clock.now()
+    wait = wait_of_notice(held, leaves, when.zone())
+    whom = whom_of(held, form)
     urgent = bool((form.urgent_reason.data or "").strip())
-    if not second_look.is_needed(second_look.policy_of(held), counts.guardians, urgent=urgent):
+    return Addressees(
+        whom.label,
+        whom.sender,
+        whom.counts,
+        whom.audience,
+        planned,
+        wait,
+        texts_at,
+        seconds_of(held, whom, urgent=urgent),
+        budgets.account(held, whom.org_id, leaves) if whom.org_id else None,
+    )
+
+
+def seconds_of(held: Session, whom: Whom, *, urgent: bool) -> tuple[str, ...]:
+    """Who could be the second person of a notice to so many; empty if it needs none."""
+    policy = second_look.policy_of(held)
+    if whom.org_id is None or not second_look.is_needed(
+        policy, whom.counts.guardians, urgent=urgent
+    ):
         return ()
     writer = current_actor().person_id or 0
-    found = second_look.seconds_of(held, org_id=org_id, writer_id=writer, today=when.today())
+    found = second_look.seconds_of(held, org_id=whom.org_id, writer_id=writer, today=when.today())
     return tuple(person.name for person in found)
 
 
-def _cost(previews: list[Preview]) -> Decimal:
+def cost_of(previews: list[Preview]) -> Decimal:
     return sum((p.cost for p in previews), Decimal(0))
 
 
@@ -233,7 +255,7 @@ def said_of(held: Session, notice: Notice) -> dict[str, Any]:
     }
 
 
-def _offer(held: Session, form: NoticeForm) -> bool:
+def offer(held: Session, form: WhomForm) -> bool:
     """Fill in whom the actor may write to, in this page's language; False if to nobody."""
     groups = queries.classes_to_write_to(held, current_actor())
     offices = queries.organisations_to_write_to(held, current_actor())
@@ -255,16 +277,16 @@ def _compose(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
         # too late to change it, but what was typed can leave as a notice of its own
         form.draft_key.data, changing = crypto.new_token(), None
     with reading() as held:
-        somebody = _offer(held, form)
+        somebody = offer(held, form)
         whom = _addressees(held, form)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
-    previews = _previews(whom.counts, whom.sender, title)
+    previews = previews_of(whom.counts, whom.sender, title)
     return render_form(
         "communication/compose.html",
         form,
         whom=whom,
         previews=previews,
-        cost=_cost(previews),
+        cost=cost_of(previews),
         nobody=not somebody,
         changing=changing,
         action=_action(changing),
@@ -284,7 +306,7 @@ def compose() -> ResponseReturnValue:
     """Write a notice. Three buttons: refresh the counts, check, and (after the check) send."""
     form = NoticeForm()
     with reading() as held:
-        _offer(held, form)
+        offer(held, form)
     if not form.draft_key.data:
         form.draft_key.data = crypto.new_token()
     return _writing(form)
@@ -299,7 +321,7 @@ def change(notice_id: int) -> ResponseReturnValue:
         for place in reach.places_of(notice):
             require(Action.NOTICE_SEND, place)
         form = NoticeForm(data=_as_typed(notice))
-        _offer(held, form)
+        offer(held, form)
     if notice.state not in services.CHANGEABLE and not form.is_submitted():
         return redirect(url_for("communication.show", notice_id=notice_id), 303)
     with attempt(form) as still:
@@ -375,7 +397,7 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
             title_en=form.title_en.data or "",
             body_zh=form.body_zh.data or "",
             body_en=form.body_en.data or "",
-            links_allowed=_links_allowed(),
+            links_allowed=links_allowed(),
         )
         rules.refuse_poor_reason(form.urgent_reason.data or "")
         rules.refuse_odd_beginning(
@@ -411,7 +433,7 @@ def _try(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
             org_id=int(form.org_id.data) if form.org_id.data else None,
             title=Text(form.title_zh.data or "", form.title_en.data or ""),
             body=Text(form.body_zh.data or "", form.body_en.data or ""),
-            links_allowed=_links_allowed(),
+            links_allowed=links_allowed(),
         )
     if done.ok:
         say(
@@ -437,7 +459,7 @@ def _send(uow: UnitOfWork, form: NoticeForm, changing: int | None) -> Notice:
         "send_at": _send_at(form),
         "ladder_hours": _hours(form),
         "page_first": form.begins.data == PAGE,
-        "links_allowed": _links_allowed(),
+        "links_allowed": links_allowed(),
         "urgent_reason": form.urgent_reason.data or "",
         "looked_at": (form.looked_at.data or "").split(),
     }
@@ -453,11 +475,11 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
         whom = _addressees(held, form)
         found = _concerns(held, form)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
-    previews = _previews(whom.counts, whom.sender, title)
+    previews = previews_of(whom.counts, whom.sender, title)
     with attempt(form) as done:
         # said before the last button, and held to again when it is pressed
         if whom.account is not None and not form.urgent_reason.data:
-            budgets.refuse_beyond(whom.account, _cost(previews))
+            budgets.refuse_beyond(whom.account, cost_of(previews))
     if not done.ok:
         return _compose(form, changing)
     return render_form(
@@ -467,7 +489,7 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
         concerns=[(getattr(form, c.field).label.text, c.says) for c in found],
         kinds=" ".join(sorted({c.kind for c in found})),
         previews=previews,
-        cost=_cost(previews),
+        cost=cost_of(previews),
         how=how(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
         then=then(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
         action=_action(changing),
@@ -475,12 +497,17 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
 
 
 def _concerns(held: Session, form: NoticeForm) -> list[Concern]:
+    title = Text(form.title_zh.data or "", form.title_en.data or "")
+    body = Text(form.body_zh.data or "", form.body_en.data or "")
+    return concerns_for(held, form, title, body)
+
+
+def concerns_for(held: Session, form: WhomForm, title: Text, body: Text) -> list[Concern]:
+    """What in a text to whom the form names gives reason to think."""
     today = when.today()
-    return services.concerns_of(
-        held,
+    children = (
         children_of_organisation(int(form.org_id.data), today)
         if form.org_id.data
-        else children_in(form.class_ids.data or [], today),
-        Text(form.title_zh.data or "", form.title_en.data or ""),
-        Text(form.body_zh.data or "", form.body_en.data or ""),
+        else children_in(form.class_ids.data or [], today)
     )
+    return services.concerns_of(held, children, title, body)

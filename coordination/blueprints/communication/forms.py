@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from wtforms import HiddenField, RadioField, SelectField, SelectMultipleField
+from wtforms import (  # type: ignore[attr-defined]  # the stubs are older than SelectChoice
+    HiddenField,
+    RadioField,
+    SelectChoice,
+    SelectField,
+    SelectMultipleField,
+)
 
+from coordination.domain.communication import alerts
 from coordination.ground.text import Text
 from coordination.web.forms import (
     Form,
@@ -33,15 +41,65 @@ class LookForm(Form):
     reason = ParagraphField(both("要改什么", "What to change"), [Optional()])
 
 
-class NoticeForm(Form):
-    """A notice in two languages; `draft_key` makes a double click one notice."""
+class WhomForm(Form):
+    """Whom something is for; `draft_key` makes a double click one notice."""
 
     draft_key = HiddenField()
-    # another one on each page: a press is one text, however often it arrives
-    test_key = HiddenField()
     # "" for the classes below, else the school or district whose families are all meant
     org_id = SelectField(both("发给谁", "To whom"), choices=[("", "")], default="")
     class_ids = SelectMultipleField(both("发给哪些班", "To which classes"), coerce=int)
+    # the kinds of doubt that the sender was shown and ticked
+    looked_at = HiddenField(both("内容提示", "What we noticed"))
+
+
+# nothing is chosen for whoever is in a hurry
+CHOOSE = both("请选择", "Choose")
+
+
+def _listed(words: Mapping[str, Text]) -> list[tuple[str, str]]:
+    return [
+        ("", CHOOSE),
+        *((key, both(word.zh, word.en[:1].upper() + word.en[1:])) for key, word in words.items()),
+    ]
+
+
+# each fact with a gap for its time, under the kind of alert
+FACTS: list[Any] = [
+    SelectChoice(value="", label=CHOOSE),
+    *(
+        SelectChoice(
+            value=f"{kind}:{key}",
+            label=both(fact.zh.format(at="…"), fact.en.format(at="…")),
+            optgroup=both(word.zh, word.en),
+        )
+        for kind, word in alerts.KINDS.items()
+        for key, fact in alerts.FACTS[kind].items()
+    ),
+]
+
+
+class AlertForm(WhomForm):
+    """An alert, chosen from lists; a fact is "kind:key" of `alerts.FACTS`."""
+
+    fact = SelectField(both("发生了什么", "What has happened"), choices=FACTS)
+    at = LocalTimeField(both("新的时间（今天）", "New time, today"), [Optional()])
+    why = SelectField(
+        both("原因", "Why"),
+        choices=_listed(alerts.WHY),
+    )
+    act = SelectField(
+        both("请家长怎么做", "What families should do"),
+        choices=_listed(alerts.ACTS),
+    )
+    extra_zh = ParagraphField(both("补充（中文）", "More words (Chinese)"), [Optional()])
+    extra_en = ParagraphField(both("补充（英文）", "More words (English)"), [Optional()])
+
+
+class NoticeForm(WhomForm):
+    """A notice in two languages."""
+
+    # another one on each page: a press is one text, however often it arrives
+    test_key = HiddenField()
     title_zh = LineField(both("标题（中文）", "Title (Chinese)"))
     title_en = LineField(both("标题（英文）", "Title (English)"))
     body_zh = ParagraphField(both("正文（中文）", "Text (Chinese)"))
@@ -82,8 +140,6 @@ class NoticeForm(Form):
         ],
         default="",
     )
-    # the kinds of doubt that the sender was shown and ticked
-    looked_at = HiddenField(both("内容提示", "What we noticed"))
 
     def validate(self, extra_validators: Any = None) -> bool:
         """A day needs a time, and a time a day."""

@@ -10,7 +10,14 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
-from coordination.blueprints.communication import calls, compose, guardian, looking, unread
+from coordination.blueprints.communication import (
+    alerting,
+    calls,
+    compose,
+    guardian,
+    looking,
+    unread,
+)
 from coordination.blueprints.communication.blueprint import bp
 from coordination.domain.communication import calls as domain_calls
 from coordination.domain.communication import (
@@ -41,7 +48,7 @@ from coordination.web.waiting import Waiting, waits_for_staff
 from notifications.progress import progress as delivered_so_far
 from notifications.states import WAITING, State
 
-__all__ = ["bp", "calls", "compose", "guardian", "looking", "unread"]
+__all__ = ["alerting", "bp", "calls", "compose", "guardian", "looking", "unread"]
 
 
 @bp.get("/")

@@ -225,9 +225,8 @@ def _lines(
                 queries.reminders_left(max(written - notice.first_text, 0), state),
             )
         )
-    overdue = notice.page_first and notice.calls_since is not None
     return [
-        CallLine(child, name, group, tuple(guardians[child]), overdue)
+        CallLine(child, name, group, tuple(guardians[child]), notice.calls_all)
         for child, (name, group) in places.items()
         if child not in answered and guardians[child]
     ]

@@ -79,6 +79,8 @@ def send_scheduled(uow: UnitOfWork, *, notice_id: int, today: date) -> bool:
 
 def _leave(uow: UnitOfWork, notice: Notice) -> None:
     notice.state, notice.sent_at = "sent", uow.now
+    if notice.alert:
+        notice.calls_since = uow.now  # nobody waits for an answer to what cannot wait
     if notice.ladder_hours:
         notice.ladder_at = uow.now + timedelta(hours=notice.ladder_hours)
 

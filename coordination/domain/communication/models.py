@@ -37,6 +37,8 @@ class Notice(Row, Base):
     due_at: Mapped[datetime | None]
     # set when the sender had the texts leave in quiet hours too, and why
     urgent_reason: Mapped[str | None]
+    # the kind of an alert (alerts.KINDS), whose words come from lists; None of what somebody wrote
+    alert: Mapped[str | None]
     # what the sender was warned of (content.WORDS) and sent all the same
     looked_at: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     # sent as urgent although the month's budget was used up
@@ -75,12 +77,22 @@ class Notice(Row, Base):
         CheckConstraint("state <> 'draft' or returned_reason is not null", name="returned"),
         CheckConstraint("state <> 'scheduled' or send_at is not null", name="scheduled"),
         CheckConstraint("reach in ('classes','school','district')", name="reach"),
+        CheckConstraint("alert in ('cancelled','delayed','emergency')", name="alert"),
+        CheckConstraint(
+            "alert is null or (urgent_reason is not null and level = 'confirm')",
+            name="alert_urgent",
+        ),
         # a family that never looks must be written to, and what is urgent at once
         CheckConstraint(
             "not page_first or (ladder_hours is not null and urgent_reason is null)",
             name="page_first",
         ),
     )
+
+    @property
+    def calls_all(self) -> bool:
+        """Whether all who are silent are to be phoned, though no reminder was sent."""
+        return self.calls_since is not None and (self.page_first or self.alert is not None)
 
     @property
     def first_text(self) -> int:

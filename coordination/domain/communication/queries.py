@@ -183,7 +183,8 @@ def _standing(notice: Notice) -> Subquery:
     rounds = func.max(row.nudges).over(partition_by=row.household_key)
     untold = literal("cancelled" if notice.state == "cancelled" else "queued")
     state = case(
-        (row.skip_reason.is_not(None), "skipped"),
+        # what cannot wait goes by mail to who has no phone
+        (and_(row.skip_reason.is_not(None), newest.c.id.is_(None)), "skipped"),
         else_=func.coalesce(
             newest.c.state,
             case((rounds == 0, ON_PAGE), else_=untold) if notice.page_first else untold,
@@ -204,7 +205,9 @@ def _standing(notice: Notice) -> Subquery:
             func.greatest(rounds - notice.first_text, 0).label("nudges"),
             rounds.label("rounds"),
             state.label("state"),
-            func.coalesce(row.skip_reason, newest.c.reason_code).label("reason"),
+            case((newest.c.id.is_(None), row.skip_reason), else_=newest.c.reason_code).label(
+                "reason"
+            ),
             newest.c.id.label("message_id"),
             newest.c.updated_at,
             newest.c.next_at,
@@ -216,8 +219,8 @@ def _standing(notice: Notice) -> Subquery:
     unreached = held.c.state.in_(UNREACHED)
     # a reminder that is still held has reminded nobody
     chased = held.c.nudges > case((held.c.state == "held", 1), else_=0)
-    if notice.page_first and notice.calls_since is not None:
-        chased = true()  # the text was the reminder
+    if notice.calls_all:
+        chased = true()
     return select(
         held,
         unreached.label("unreached"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import date
+from typing import NoReturn
 
 from sqlalchemy import Select, select
 
@@ -37,6 +38,13 @@ def addressed(uow: UnitOfWork, class_ids: Collection[int], org_id: int | None) -
     return Notice(school_id=org.id, class_ids=[], class_id=None, reach=org.kind)
 
 
+def refuse_no_classes() -> NoReturn:
+    """Refuse what is for nobody."""
+    raise Invalid(
+        fields={"class_ids": Text("请选择要通知的班级。", "Choose the classes to write to.")}
+    )
+
+
 def _classes(uow: UnitOfWork, class_ids: Collection[int]) -> list[ClassGroup]:
     groups = list(
         uow.session.scalars(
@@ -44,9 +52,7 @@ def _classes(uow: UnitOfWork, class_ids: Collection[int]) -> list[ClassGroup]:
         )
     )
     if not groups or len(groups) != len(set(class_ids)):
-        raise Invalid(
-            fields={"class_ids": Text("请选择要通知的班级。", "Choose the classes to write to.")}
-        )
+        refuse_no_classes()
     if len({g.school_id for g in groups}) > 1:
         raise Invalid(
             fields={

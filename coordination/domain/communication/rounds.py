@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import date
 
-from sqlalchemy import BigInteger, ColumnElement, and_, case, func, literal, not_, select
+from sqlalchemy import BigInteger, ColumnElement, and_, case, func, literal, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -77,13 +77,13 @@ def _stretch(
     if begun.number < notice.first_text:
         begun.done_at = uow.now  # they find it on the platform
         return
+    told: ColumnElement[bool] = NoticeRecipient.told_via_id == NoticeRecipient.guardian_id
+    first_alert = bool(notice.alert) and begun.number == notice.first_text
+    if first_alert:
+        told = or_(told, NoticeRecipient.skip_reason.is_not(None))  # they may have a mailbox
     query = (
         select(NoticeRecipient.id)
-        .where(
-            NoticeRecipient.notice_id == notice.id,
-            NoticeRecipient.told_via_id == NoticeRecipient.guardian_id,
-            NoticeRecipient.id > begun.upto,
-        )
+        .where(NoticeRecipient.notice_id == notice.id, told, NoticeRecipient.id > begun.upto)
         .order_by(NoticeRecipient.id)
         .limit(STRETCH)
     )

@@ -58,6 +58,7 @@ class Said(TypedDict):
     looked_at: NotRequired[Collection[str]]
     ladder_hours: NotRequired[int | None]
     page_first: NotRequired[bool]
+    alert: NotRequired[str | None]
 
 
 def send_notice(
@@ -149,6 +150,7 @@ def _write(
     looked_at: Collection[str] = (),
     ladder_hours: int | None = None,
     page_first: bool = False,
+    alert: str | None = None,
 ) -> None:
     """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock."""
     for place in places_of(notice):
@@ -193,7 +195,7 @@ def _write(
     notice.urgent_reason = urgent_reason.strip() or None
     notice.looked_at = sorted({c.kind for c in found}) or None
     notice.send_at = send_at
-    notice.page_first = page_first
+    notice.page_first, notice.alert = page_first, alert
     # who need not confirm is not asked again
     notice.ladder_hours = ladder_hours if level == "confirm" or page_first else None
     notice.approved_by_id = notice.approved_at = None
