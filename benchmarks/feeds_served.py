@@ -1,6 +1,7 @@
 """One feed of 1,000 entries over HTTP, one worker each: the product, nginx with the finished file,
 the product's web server with the finished bytes and nothing behind it, which is the most that the
-product can reach, and Radicale with the same entries in a collection. They take turns; wrk asks.
+product can reach, nginx that hands the file out itself but asks first (the product, or an application
+that asks nobody), and Radicale with the same entries in a collection. They take turns; wrk asks.
 
 What is not installed is left out and said: nginx and wrk by the system's package manager, Radicale
 by pip into an environment of its own. Rates depend on the machine's other work, CPU hardly does.
@@ -80,15 +81,24 @@ def ask(url: str, header: str = "") -> float:
     return float(found[1])
 
 
-def nginx_conf(folder: Path, port: int) -> Path:
-    """One worker, sendfile, no log: the finished file as fast as nginx gives it."""
+def nginx_conf(folder: Path, port: int, ours: int, nobody: int) -> Path:
+    """One worker, sendfile, no log: the finished file as fast as nginx gives it; under /asked/ and /c/
+    only after the application at `nobody`, or the product at `ours`, has said so."""
     conf = folder / "nginx.conf"
     user = "user root;" if os.geteuid() == 0 else ""  # the folder is the caller's own
     conf.write_text(
         f"{user} daemon off; worker_processes 1; pid {folder}/nginx.pid;"
         f" error_log {folder}/error.log; events {{}} http {{ access_log off; sendfile on;"
         " tcp_nopush on; keepalive_requests 1000000; types { text/calendar ics; }"
-        f" server {{ listen 127.0.0.1:{port}; root {folder}; }} }}"
+        f" upstream nobody {{ server 127.0.0.1:{nobody}; keepalive 16; }}"
+        f" upstream ours {{ server 127.0.0.1:{ours}; keepalive 16; }}"
+        ' proxy_http_version 1.1; proxy_set_header Connection "";'
+        f" server {{ listen 127.0.0.1:{port}; root {folder};"
+        " location /asked/ { proxy_pass http://nobody; }"
+        f" location /handed/ {{ internal; alias {folder}/; }}"
+        " location /c/ { auth_request /ask; try_files /feed.ics =404; }"
+        " location = /ask { internal; proxy_method HEAD; proxy_pass_request_body off;"
+        " proxy_pass http://ours$request_uri; } } }"
     )
     return conf
 
@@ -159,7 +169,7 @@ def main() -> int:
         folder.chmod(0o755)
         path, body = furnished(url)
         (folder / "feed.ics").write_bytes(body)
-        ours, other, third, bare = free_port(), free_port(), free_port(), free_port()
+        ours, other, third, bare, short = (free_port() for _ in range(5))
         settings = Settings(
             database_url=url, field_key=feeds.FIELD_KEY, port=ours, secret_key="only for figures"
         )
@@ -175,7 +185,7 @@ def main() -> int:
                 PYTHONPATH=str(ROOT),
             )
         )
-        conf = nginx_conf(folder, other)
+        conf = nginx_conf(folder, other, ours, short)
         nginx = open_.enter_context(running(["/usr/sbin/nginx", "-c", str(conf)], other))
         alone = open_.enter_context(
             running(
@@ -185,12 +195,22 @@ def main() -> int:
                 PYTHONPATH=str(ROOT),
             )
         )
+        open_.enter_context(
+            running(
+                [*web_command(replace(settings, port=short))[:-1], "benchmarks._finished:app"],
+                short,
+                HANDED="/handed/feed.ics",
+                PYTHONPATH=str(ROOT),
+            )
+        )
         address = f"http://127.0.0.1:{ours}{path}"
         tag = _tag(ours, path)
         candidates: dict[str, tuple[int, Callable[[], float]]] = {
             "ours": (web, lambda: ask(address)),
             "nginx, the finished file": (nginx, lambda: ask(f"http://127.0.0.1:{other}/feed.ics")),
             "the web server alone": (alone, lambda: ask(f"http://127.0.0.1:{bare}/")),
+            "nginx, asking ours": (nginx, lambda: ask(f"http://127.0.0.1:{other}{path}")),
+            "nginx, asking nobody": (nginx, lambda: ask(f"http://127.0.0.1:{other}/asked/")),
             "ours, a poll (304)": (web, lambda: ask(address, f"If-None-Match: {tag}")),
         }
         if (python := radicale()) is not None:
@@ -253,8 +273,9 @@ def _race(candidates: dict[str, tuple[int, Callable[[], float]]], size: int) -> 
             for name in candidates
         ],
     )
-    limit = 100 * rate["the web server alone"] / rate["nginx, the finished file"]
-    console.print(f"the web server alone, beside nginx: {limit:.0f} %")
+    for name in ("the web server alone", "nginx, asking ours", "nginx, asking nobody"):
+        limit = 100 * rate[name] / rate["nginx, the finished file"]
+        console.print(f"{name}, beside nginx: {limit:.0f} %")
     at_least("rate beside nginx", 100 * rate["ours"] / rate["nginx, the finished file"], 85, " %")
     if "Radicale, one client" in cpu:
         ratio = cpu["Radicale, one client"] / cpu["ours, one client"]

@@ -26,7 +26,7 @@ from coordination.app import create_app
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
-from coordination.domain.communication import budgets
+from coordination.domain.communication import budgets, second_look
 from coordination.domain.communication import services as communication
 from coordination.domain.people import links
 from coordination.domain.people.contacts import phones_of
@@ -53,7 +53,8 @@ HEIGHTS = {"phone": 812, "desktop": 900}
 LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
 
 # name, who (login, "parent", "code:<kind>", "" for anybody), path; SOON: a day with a booking, ENTRY:
-# its entry, LATER: a notice that waits, ALONE: one on the platform only; press: open the page and press
+# its entry, LATER: a notice that waits, ALONE: one on the platform only, LOOK: one that
+# waits for its second person; press: open the page and press
 # its first button in that section, then open every step
 PAGES = (
     ("front", "", "/"),
@@ -66,6 +67,10 @@ PAGES = (
     ("notice-scheduled", "lijing", "/notices/LATER"),
     ("notice-platform", "lijing", "/notices/ALONE"),
     ("compose-district", "admin", "/notices/new"),
+    ("alert", "liufang", "/notices/alert"),
+    ("confirmed", "liufang", "/notices/1/confirmed"),
+    ("second-look", "admin", "/admin/second-look"),
+    ("notice-look", "admin", "/notices/LOOK/look"),
     ("quiet-hours", "admin", "/admin/quiet"),
     ("text-limits", "admin", "/admin/limits"),
     ("text-budget", "admin", "/admin/limits/budgets/2"),
@@ -244,8 +249,31 @@ def furnish(story: Story) -> dict[str, str]:
         "day": day.isoformat(),
         "later": str(later),
         "alone": str(alone),
+        "look": str(hand_over(story)),
         "entry": str(entry_on(story, starts)),
     }
+
+
+def hand_over(story: Story) -> int:
+    """A notice to a whole school that waits for its second person."""
+    office, leader = story.staff("admin"), story.staff("liufang")
+    (district,) = office.orgs(Role.DISTRICT_ADMIN)
+    (school,) = leader.orgs(Role.SCHOOL_ADMIN)
+    with story.acting(office) as uow:
+        second_look.set_policy(uow, org_id=district, above=100, urgent_too=False)
+    with story.acting(leader) as uow:
+        return communication.send_notice(
+            uow,
+            draft_key="screens look",
+            org_id=school,
+            title=Text("周五运动会改到下周三", "Sports day moves to next Wednesday"),
+            body=Text(
+                "各位家长：\n因天气原因，本周五的运动会改到下周三上午 8:30，请孩子穿运动鞋。",
+                "Dear families,\nbecause of the weather, Friday's sports day moves to next Wednesday, "
+                "8:30. Please send your child in sports shoes.",
+            ),
+            level="confirm",
+        ).id
 
 
 def set_budgets(story: Story) -> None:
@@ -315,6 +343,7 @@ def shoot(
                     path = "/a/" + re.sub("-", "", codes[who.removeprefix("code:")])
                 path = path.replace("SOON", codes["day"]).replace("ENTRY", codes["entry"])
                 path = path.replace("LATER", codes["later"]).replace("ALONE", codes["alone"])
+                path = path.replace("LOOK", codes["look"])
                 press, path = path.startswith("press:"), path.removeprefix("press:")
                 path, _, section = path.partition("#")
                 joint = "&" if "?" in path else "?"
