@@ -163,18 +163,18 @@ def _cancel(session: Session, subject_type: str, subject_id: int) -> list[tuple[
     return [(count, body) for count, body in rows]
 
 
-def look_again(session: Session, reasons: Collection[str]) -> None:
-    """Let what is held for one of these reasons come to a claim now, which may hold it again."""
+def look_again(session: Session, reasons: Collection[str], recipient_id: int | None = None) -> None:
+    """Let what is held for one of these reasons, of all or of one reader, come to a claim now, which
+    may hold it again."""
     now = clock.now()
-    session.execute(
-        update(OutboxMessage)
-        .where(
-            OutboxMessage.state == State.HELD,
-            OutboxMessage.reason_code.in_(reasons),
-            OutboxMessage.next_at > now,
-        )
-        .values(next_at=now)
+    held = update(OutboxMessage).where(
+        OutboxMessage.state == State.HELD,
+        OutboxMessage.reason_code.in_(reasons),
+        OutboxMessage.next_at > now,
     )
+    if recipient_id is not None:
+        held = held.where(OutboxMessage.recipient_id == recipient_id)
+    session.execute(held.values(next_at=now))
 
 
 def waiting_count(session: Session, subject_type: str, subject_id: int) -> int:

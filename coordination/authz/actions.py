@@ -28,6 +28,7 @@ class Action(StrEnum):
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"
     NOTICE_APPROVE = "notice.approve"
     NOTICE_CALL = "notice.call"
+    NOTICE_HOUR_CHOOSE = "notice.hour_choose"
     NOTICE_READ = "notice.read"
     NOTICE_SEND = "notice.send"
     PARTNER_MANAGE = "partner.manage"

@@ -59,6 +59,7 @@ POLICY: dict[Action, Rule] = {
     Action.NOTICE_APPROVE: _SCHOOL | holding(Role.DISTRICT_ADMIN),
     # to see whom a notice has not reached, and their number: the school and its class teacher
     Action.NOTICE_CALL: _SCHOOL | IN_CLASS,
+    Action.NOTICE_HOUR_CHOOSE: ONESELF,
     Action.NOTICE_READ: _SCHOOL | _OFFICE | IN_CLASS | ONESELF,
     Action.NOTICE_SEND: _SCHOOL | _OFFICE | IN_CLASS,
     Action.PARTNER_MANAGE: DISTRICT | _PARTNER,

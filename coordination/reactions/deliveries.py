@@ -25,7 +25,15 @@ from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock, crypto
 from coordination.ground.text import LANGUAGES
 from coordination.reactions import by_mail, together
-from coordination.reactions.quiet_hours import AT_ONCE, EVENING, QUIET, waits_of, waits_until
+from coordination.reactions.quiet_hours import (
+    AT_ONCE,
+    EVENING,
+    OWN_HOUR,
+    QUIET,
+    own_wait,
+    waits_of,
+    waits_until,
+)
 from notifications import merged
 from notifications.values import ROUTINE, Address, DayLimit, Outgoing, Pending, Skip
 
@@ -51,11 +59,14 @@ class Resolver:
         today = clock.today(self._zone)
         messages, arrived = by_mail.as_their_texts(session, messages)
         people = {m.recipient_id for m in messages}
-        active = set(
-            session.scalars(
-                select(Person.id).where(Person.id.in_(people), Person.status == "active")
+        active: dict[int, time | None] = {
+            person: hour
+            for person, hour in session.execute(
+                select(Person.id, Person.notices_from).where(
+                    Person.id.in_(people), Person.status == "active"
+                )
             )
-        )
+        }
         addresses = {
             "sms": contacts.phones_of(session, people),
             "email": contacts.emails_of(session, people),
@@ -76,6 +87,8 @@ class Resolver:
         stopped = _stopped(session, messages)
         withdrawn = _all_stopped(session, several)
         waits = waits_of(session, clock.now(), self._zone)
+        hours = {person: hour for person, hour in active.items() if hour is not None}
+        wishes = own_wait(session, hours, clock.now(), self._zone) if hours else {}
         answers: dict[int, Address | Skip] = {}
         for message in messages:
             person = message.recipient_id
@@ -95,6 +108,12 @@ class Resolver:
                 answers[message.id] = Skip("no_longer_concerned")
             elif address is None:
                 answers[message.id] = Skip(suppressed.get(person) or "no_address")
+            elif (
+                (wish := wishes.get(person)) is not None
+                and (waits.notice is None or wish > waits.notice)
+                and _is_gathered(message)
+            ):
+                answers[message.id] = Skip(OWN_HOUR, wish)
             elif waits.evening and _is_gathered(message):
                 answers[message.id] = Skip(EVENING, waits.notice)
             elif waits.text is not None and message.message_class not in AT_ONCE:

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from coordination.authz.actions import Action
 from coordination.domain.people import contacts
 from coordination.domain.people.events import (
+    NoticeHourChosen,
     PhoneChecked,
     RosterApplied,
     TextsResumed,
@@ -17,7 +18,8 @@ from coordination.domain.people.events import (
 )
 from coordination.domain.people.models import ContactPoint
 from coordination.ground.uow import UnitOfWork
-from notifications import suppressions
+from coordination.reactions.quiet_hours import OWN_HOUR
+from notifications import outbox, suppressions
 
 _CHANNELS = (("phone", "sms"), ("email", "email"))
 AT_ONCE = 500
@@ -35,6 +37,11 @@ def roster_applied(uow: UnitOfWork, event: RosterApplied) -> None:
 def phone_checked(uow: UnitOfWork, event: PhoneChecked) -> None:
     """A number that the school has looked at starts afresh; an opt-out stays."""
     suppressions.forgive_new_addresses(uow.session, [event.person_id], "sms")
+
+
+def notice_hour_chosen(uow: UnitOfWork, event: NoticeHourChosen) -> None:
+    """What waits by the old wish comes to a claim, which leaves it waiting or not by the new one."""
+    outbox.look_again(uow.session, {OWN_HOUR}, event.person_id)
 
 
 def texts_stopped(uow: UnitOfWork, event: TextsStopped) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -20,6 +21,8 @@ _HORIZON = timedelta(days=32)
 AT_ONCE = frozenset({"otp", "urgent"})
 # why a text is held by the policy, as its message keeps it
 QUIET, EVENING = "quiet_hours", "evening"
+# and by its reader's own wish
+OWN_HOUR = "own_hour"
 HELD_FOR = frozenset({QUIET, EVENING})
 
 
@@ -76,6 +79,20 @@ def waits_of(session: Session, at: datetime, zone: ZoneInfo) -> Waits:
         return Waits(text, text)
     evening = Gathering(policy.gather_from, policy.gather_at)
     return Waits(text, later(earliest(hours, at, is_rest_day, evening)))
+
+
+def own_wait(
+    session: Session, hours: Mapping[int, time], at: datetime, zone: ZoneInfo
+) -> dict[int, datetime]:
+    """Until when notices that can wait are to wait by their readers' own wish, for those whose hour
+    has not come. An hour at which the district keeps quiet never comes, so it is nobody's."""
+    local = at.astimezone(zone)
+    loud = {hour for hour in set(hours.values()) if quiet_at(session, hour) is None}
+    return {
+        person: datetime.combine(local.date(), hour, zone)
+        for person, hour in hours.items()
+        if hour in loud and local.time() < hour
+    }
 
 
 def waits_until(session: Session, at: datetime, zone: ZoneInfo) -> datetime | None:

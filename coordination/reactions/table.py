@@ -40,6 +40,7 @@ from coordination.domain.communication.events import (
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
 from coordination.domain.people.events import (
+    NoticeHourChosen,
     PhoneChecked,
     RosterApplied,
     RosterUndone,
@@ -86,6 +87,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ClassEnrolled: (on_practice.class_enrolled,),
     ConsentAnswered: (on_practice.consent_answered,),
     ConsentAsked: (on_practice.consent_asked,),
+    NoticeHourChosen: (on_people.notice_hour_chosen,),
     NoticeReturned: (on_communication.returned,),
     NoticeStopped: (on_communication.stop,),
     NoticeStretchDue: (on_communication.write,),

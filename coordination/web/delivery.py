@@ -39,6 +39,7 @@ _REASONS: dict[str, Text] = {
     "left": Text("已离开本区", "has left the district"),
     "quiet_hours": Text("免打扰时段，稍后发出", "waits for the end of quiet hours"),
     "evening": Text("傍晚合并发送，到点一起发出", "waits for the one text of the evening"),
+    "own_hour": Text("家长选择了这时以后再收", "waits for the hour that its reader has chosen"),
     "daily_cap": Text(
         "该手机今天的短信已达上限，明早发出",
         "the phone has had its texts of the day; leaves in the morning",
@@ -153,6 +154,7 @@ _REASONS: dict[str, Text] = {
 _HELD_FOR: dict[str, Text] = {
     "quiet_hours": Text("免打扰时段", "Quiet hours"),
     "evening": Text("傍晚合并发送", "Gathered in the evening"),
+    "own_hour": Text("家长选的时间", "The reader's own hour"),
     "daily_cap": Text("每日上限", "Daily limit"),
 }
 

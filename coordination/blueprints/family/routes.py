@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from coordination.blueprints.family.forms import HourForm
 from coordination.domain.agenda.audiences import family_audiences
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.agenda.queries import entries_between
 from coordination.domain.communication import queries
+from coordination.domain.people import hours
 from coordination.domain.people.family import OwnChild, children_of, tell_apart
 from coordination.ground import clock
 from coordination.ground.text import Text
+from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
-from coordination.web.request import current_actor, reading
+from coordination.web.request import current_actor, reading, unit_of_work
+from coordination.web.say import say
 from coordination.web.waiting import waiting_for_family
 from coordination.web.when import today
 
@@ -63,6 +67,25 @@ def index() -> ResponseReturnValue:
         coming=[_coming(e) for e in entries],
         inbox=inbox[:NOTICES],
     )
+
+
+@bp.route("/family/hours", methods=["GET", "POST"])
+@guard(Access.GUARDIAN)
+def notice_hours() -> ResponseReturnValue:
+    """From when on in a day routine notices may come."""
+    form = HourForm()
+    if form.validate_on_submit():
+        with attempt(form) as done, unit_of_work() as uow:
+            hour = time.fromisoformat(form.hour.data) if form.hour.data else None
+            hours.choose_hour(uow, hour=hour)
+        if done.ok:
+            say(Text("已保存。", "Saved."))
+            return redirect(url_for("family.notice_hours"), 303)
+    if not form.is_submitted():
+        with reading() as held:
+            chosen = hours.chosen_hour(held, current_actor().person_id)
+        form.hour.data = f"{chosen:%H:%M}" if chosen else ""
+    return render_form("family/hours.html", form)
 
 
 def _chosen(children: list[OwnChild]) -> OwnChild | None:

@@ -45,6 +45,13 @@ class TextsResumed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NoticeHourChosen(Event):
+    """Somebody has said anew from when on in a day they want notices that can wait."""
+
+    person_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneChecked(Event):
     """A school corrected a number to which no text arrived, or found it right."""
 

@@ -6,7 +6,7 @@ Phones and e-mails stand only in `contact_point`, encrypted; nothing else may re
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 
 from sqlalchemy import (
@@ -119,6 +119,8 @@ class Person(Row, Base):
     source_id: Mapped[str | None]
     status: Mapped[str] = mapped_column(server_default="active")
     batch_id: Mapped[int | None]
+    # from when on in a day they want what can wait (people.hours); None: whenever it comes
+    notices_from: Mapped[time | None]
 
     __scope__ = {"school": "school_id", "child": "id", "person": "id"}
     __table_args__ = (
