@@ -337,6 +337,20 @@ def subjects_said_with(session: Session, lead_id: int) -> list[int]:
     return [row.subject_id for row in session.execute(merged.members([lead_id]))]
 
 
+def last_delivered(session: Session, recipient_ids: Collection[int]) -> dict[int, datetime]:
+    """When the last text that is known to have arrived did so, of those to whom any has."""
+    rows = session.execute(
+        select(OutboxMessage.recipient_id, func.max(OutboxMessage.updated_at))
+        .where(
+            OutboxMessage.recipient_id == any_(literal(list(recipient_ids), ARRAY(BigInteger))),
+            OutboxMessage.channel == "sms",
+            OutboxMessage.state == State.DELIVERED,
+        )
+        .group_by(OutboxMessage.recipient_id)
+    )
+    return {recipient: at for recipient, at in rows}
+
+
 def standing_of_recipients(
     session: Session, subject_type: str, subject_id: int, recipient_ids: Collection[int]
 ) -> dict[str, tuple[State, str | None]]:

@@ -30,6 +30,7 @@ from coordination.domain.bookings.events import (
 )
 from coordination.domain.communication.events import (
     FamilyCalled,
+    FamilyFollowedUp,
     NoticeAcknowledged,
     NoticeReturned,
     NoticeStopped,
@@ -117,6 +118,7 @@ SILENT: dict[type[Event], str] = {
     BusySourceRemoved: "the owner did it; the audit line is enough",
     BusySourceTakenIntoUse: "the owner did it; the audit line is enough",
     FamilyCalled: "the call or letter was the message; the list and the notice's page show it",
+    FamilyFollowedUp: "the list shows it; the family was spoken with",
     FeedChanged: "the owner did it; the audit line is enough",
     FeedOpened: "the owner sees the address on the same page; the audit line is enough",
     FeedRevoked: "the owner did it; the audit line is enough",

@@ -16,7 +16,7 @@ from coordination.blueprints.communication import (
     compose,
     guardian,
     looking,
-    unread,
+    unreachable,
 )
 from coordination.blueprints.communication.blueprint import bp
 from coordination.domain.communication import calls as domain_calls
@@ -29,7 +29,7 @@ from coordination.domain.communication import (
     silence,
 )
 from coordination.domain.communication.models import Notice
-from coordination.domain.communication.unread import may_look as may_look_at_unread
+from coordination.domain.communication.unreachable import may_look as may_look_for_families
 from coordination.ground import clock
 from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text
@@ -48,7 +48,7 @@ from coordination.web.waiting import Waiting, waits_for_staff
 from notifications.progress import progress as delivered_so_far
 from notifications.states import WAITING, State
 
-__all__ = ["alerting", "bp", "calls", "compose", "guardian", "looking", "unread"]
+__all__ = ["alerting", "bp", "calls", "compose", "guardian", "looking", "unreachable"]
 
 
 @bp.get("/")
@@ -61,7 +61,7 @@ def index() -> ResponseReturnValue:
             queries.classes_to_write_to(held, current_actor())
             or queries.organisations_to_write_to(held, current_actor())
         )
-        may_look = may_look_at_unread(held, current_actor())
+        may_look = may_look_for_families(held, current_actor())
     return render_template(
         "communication/index.html", lines=lines, may_write=may_write, may_look=may_look
     )

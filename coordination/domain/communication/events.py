@@ -66,6 +66,13 @@ class FamilyCalled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FamilyFollowedUp(Event):
+    """Staff said what was done about a family that is not reached."""
+
+    child_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeAcknowledged(Event):
     """A guardian read or confirmed a notice."""
 

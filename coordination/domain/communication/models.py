@@ -277,3 +277,30 @@ class NoticeRecipient(Row, Base):
         if self.reached_at is None:
             return ""
         return "letter" if self.by_letter else "phone"
+
+
+class FollowUp(Row, Base):
+    """联系跟进: what was done in a month about the family of a child that is not reached."""
+
+    __tablename__ = "follow_up"
+    child_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    month: Mapped[date]
+    done: Mapped[str]
+    by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+
+    __scope__ = {"child": "child_id"}
+    __table_args__ = (
+        UniqueConstraint("child_id", "month"),
+        CheckConstraint("done in ('number','spoke','paper','other')", name="done"),
+    )
+
+
+explain(
+    "uq_follow_up_child_id_month",
+    lambda: Stale(
+        Words(
+            "刚刚有人记下了这个孩子，请刷新后再看。",
+            "Somebody else has just noted this child; look again.",
+        )
+    ),
+)

@@ -23,6 +23,7 @@ _ZH = {
     "delivery_circuit": "发送通道",
     "enrolment": "报名",
     "feed_token": "日历订阅",
+    "follow_up": "联系跟进",
     "guardianship": "监护关系",
     "membership": "任职",
     "notice": "通知",
