@@ -54,6 +54,8 @@ POLICY: dict[Action, Rule] = {
     Action.FEED_MANAGE: ONESELF,
     Action.LANGUAGE_CHOOSE: ONESELF,
     Action.LIMIT_SET: _OFFICE,
+    # how many texts families get, from whom: numbers only
+    Action.LOAD_READ: _OFFICE | _SCHOOL,
     Action.NOTICE_ACKNOWLEDGE: ONESELF,
     # to see whom a notice has not reached, and their number: the school and its class teacher
     Action.NOTICE_CALL: _SCHOOL | IN_CLASS,

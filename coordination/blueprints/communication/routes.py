@@ -9,14 +9,22 @@ from typing import Any
 
 from flask import current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from sqlalchemy import Select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
-from coordination.blueprints.communication import calls, guardian, unread
+from coordination.blueprints.communication import calls, guardian, load, unread
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import PAGE, SPANS, NoticeForm
-from coordination.domain.communication import budgets, queries, rules, services
+from coordination.domain.communication import (
+    budgets,
+    family_budget,
+    queries,
+    quiet,
+    rules,
+    services,
+)
 from coordination.domain.communication import calls as domain_calls
 from coordination.domain.communication.audience import (
     Audience,
@@ -25,6 +33,7 @@ from coordination.domain.communication.audience import (
     counts_of_organisation,
 )
 from coordination.domain.communication.content import Concern
+from coordination.domain.communication.load import places as places_to_count
 from coordination.domain.communication.models import Notice
 from coordination.domain.communication.unread import may_look as may_look_at_unread
 from coordination.domain.people.models import ClassGroup, Organisation
@@ -52,7 +61,7 @@ from notifications.progress import progress as delivered_so_far
 from notifications.segments import Segments, segments
 from notifications.states import WAITING, State
 
-__all__ = ["bp", "calls", "guardian", "unread"]
+__all__ = ["bp", "calls", "guardian", "load", "unread"]
 
 LONGEST_KEY = 64
 
@@ -72,8 +81,13 @@ def index() -> ResponseReturnValue:
             or queries.organisations_to_write_to(held, current_actor())
         )
         may_look = may_look_at_unread(held, current_actor())
+        may_count = bool(places_to_count(held, current_actor()))
     return render_template(
-        "communication/index.html", lines=lines, may_write=may_write, may_look=may_look
+        "communication/index.html",
+        lines=lines,
+        may_write=may_write,
+        may_look=may_look,
+        may_count=may_count,
     )
 
 
@@ -440,6 +454,8 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
     with reading() as held:
         whom = _addressees(held, form)
         found = _concerns(held, form)
+        outlook = _outlook(held, form)
+        policy = quiet.policy_of(held)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
     previews = _previews(whom.counts, whom.sender, title)
     with attempt(form) as done:
@@ -456,19 +472,35 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
         kinds=" ".join(sorted({c.kind for c in found})),
         previews=previews,
         cost=_cost(previews),
+        outlook=outlook,
+        gathering=policy.gather_from and (policy.gather_from, policy.gather_at) if policy else None,
         how=_how(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
         then=_then(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
         action=_action(changing),
     )
 
 
+def _children(form: NoticeForm) -> Select[int]:
+    if form.org_id.data:
+        return children_of_organisation(int(form.org_id.data), when.today())
+    return children_in(form.class_ids.data or [], when.today())
+
+
+def _outlook(held: Session, form: NoticeForm) -> family_budget.Outlook | None:
+    """What it would be to families that get other texts in the same week; see `services` for which
+    notices are counted."""
+    if form.urgent_reason.data or _alone(form):
+        return None
+    now, whom = clock.now(), form.org_id.data
+    wide = bool(whom) and held.get_one(Organisation, int(whom)).kind == "district"
+    families = family_budget.families_of(_children(form), when.today())
+    return family_budget.outlook(held, families, at=_send_at(form) or now, now=now, wide=wide)
+
+
 def _concerns(held: Session, form: NoticeForm) -> list[Concern]:
-    today = when.today()
     return services.concerns_of(
         held,
-        children_of_organisation(int(form.org_id.data), today)
-        if form.org_id.data
-        else children_in(form.class_ids.data or [], today),
+        _children(form),
         Text(form.title_zh.data or "", form.title_en.data or ""),
         Text(form.body_zh.data or "", form.body_en.data or ""),
     )
@@ -489,6 +521,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         may_call = bool(domain_calls.classes_to_call(held, current_actor(), notice))
         going = queries.is_going_out(held, notice)
         alone = queries.stands_alone(held, notice)
+        too_many = queries.families_over(held, notice)
         due = notice.ladder_at
         text_at = due if alone else None
         if text_at and (wait := wait_of_notice(held, text_at, when.zone())):
@@ -498,6 +531,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         notice=notice,
         alone=alone,
         text_at=text_at,
+        too_many=too_many,
         lines=lines,
         page=page,
         counts=counts,

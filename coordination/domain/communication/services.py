@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
-from coordination.domain.communication import budgets, rules
+from coordination.domain.communication import budgets, family_budget, rules
 from coordination.domain.communication.audience import texts_by_language
 from coordination.domain.communication.content import Concern, concerns
 from coordination.domain.communication.events import (
@@ -480,6 +480,7 @@ def _stretch(
         return
     if begun.number == 0 and begun.upto == 0:
         _fill_recipients(uow, notice, today or uow.now.date())
+        begun.families_over = _too_many(uow, notice)
     if begun.number < notice.first_text:
         begun.done_at = uow.now  # they find it on the platform
         return
@@ -502,6 +503,20 @@ def _stretch(
         uow.record(NoticeStretchDue(notice.id, begun.number, ids))
     if len(ids) < STRETCH:
         begun.done_at = uow.now
+
+
+def _too_many(uow: UnitOfWork, notice: Notice) -> int | None:
+    """For how many families a notice that leaves now is more than they should get in a week, if that
+    is counted: what is urgent is not, and of what begins on the platform most families get no text."""
+    if notice.urgent_reason or notice.page_first:
+        return None
+    told = select(NoticeRecipient.household_key).where(
+        NoticeRecipient.notice_id == notice.id,
+        NoticeRecipient.told_via_id == NoticeRecipient.guardian_id,
+    )
+    wide = notice.reach == "district"
+    seen = family_budget.outlook(uow.session, told, at=uow.now, now=uow.now, wide=wide)
+    return seen.over if seen else None
 
 
 def _fill_recipients(uow: UnitOfWork, notice: Notice, today: date) -> None:
