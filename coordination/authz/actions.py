@@ -25,6 +25,7 @@ class Action(StrEnum):
     FEED_MANAGE = "feed.manage"
     LANGUAGE_CHOOSE = "language.choose"
     LIMIT_SET = "limit.set"
+    LOAD_READ = "load.read"
     NOTICE_ACKNOWLEDGE = "notice.acknowledge"
     NOTICE_APPROVE = "notice.approve"
     NOTICE_CALL = "notice.call"

@@ -54,6 +54,8 @@ POLICY: dict[Action, Rule] = {
     Action.FEED_MANAGE: ONESELF,
     Action.LANGUAGE_CHOOSE: ONESELF,
     Action.LIMIT_SET: _OFFICE,
+    # how many texts families get, from whom: numbers only
+    Action.LOAD_READ: _OFFICE | _SCHOOL,
     Action.NOTICE_ACKNOWLEDGE: ONESELF,
     # to be the second person: sees the text and the numbers, never the families
     Action.NOTICE_APPROVE: _SCHOOL | holding(Role.DISTRICT_ADMIN),

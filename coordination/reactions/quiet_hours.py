@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from calendars import workdays
+from coordination.domain.communication import budgets, family_budget
 from coordination.domain.communication.quiet import policy_of
 from coordination.domain.people.schooldays import overrides_between
 from coordination.ground.text import Text
@@ -122,3 +123,6 @@ def _why(session: Session, at: datetime, zone: ZoneInfo, *, evening: bool) -> Te
         if not workdays.day_kind(day, own).is_taught:
             return Text("当天是休息日", "that day is a day of rest")
     return Text("那时是免打扰时段", "those are quiet hours")
+
+
+family_budget.held_by(lambda session, at: waits_of(session, at, budgets.zone()).notice)

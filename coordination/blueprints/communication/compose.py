@@ -14,7 +14,16 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import PAGE, SPANS, NoticeForm, WhomForm
-from coordination.domain.communication import budgets, queries, reach, rules, second_look, services
+from coordination.domain.communication import (
+    budgets,
+    family_budget,
+    queries,
+    quiet,
+    reach,
+    rules,
+    second_look,
+    services,
+)
 from coordination.domain.communication.audience import (
     Audience,
     Counts,
@@ -24,7 +33,6 @@ from coordination.domain.communication.audience import (
 from coordination.domain.communication.content import Concern
 from coordination.domain.communication.models import Notice
 from coordination.domain.people.models import ClassGroup, Organisation
-from coordination.domain.people.recipients import children_in, children_of_organisation
 from coordination.ground import clock, crypto
 from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.ground.uow import UnitOfWork
@@ -474,6 +482,8 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
     with reading() as held:
         whom = _addressees(held, form)
         found = _concerns(held, form)
+        outlook = _outlook(held, form)
+        policy = quiet.policy_of(held)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
     previews = previews_of(whom.counts, whom.sender, title)
     with attempt(form) as done:
@@ -490,10 +500,24 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
         kinds=" ".join(sorted({c.kind for c in found})),
         previews=previews,
         cost=cost_of(previews),
+        outlook=outlook,
+        gathering=policy.gather_from and (policy.gather_from, policy.gather_at) if policy else None,
         how=how(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
         then=then(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
         action=_action(changing),
     )
+
+
+def _outlook(held: Session, form: NoticeForm) -> family_budget.Outlook | None:
+    """What it would be to families that get other texts in the same week; see `rounds` for which
+    notices are counted."""
+    if form.urgent_reason.data or _alone(form):
+        return None
+    now, whom = clock.now(), int(form.org_id.data or 0)
+    wide = bool(whom) and held.get_one(Organisation, whom).kind == "district"
+    children = reach.children_named(form.class_ids.data or [], whom, when.today())
+    families = family_budget.families_of(children, when.today())
+    return family_budget.outlook(held, families, at=_send_at(form) or now, now=now, wide=wide)
 
 
 def _concerns(held: Session, form: NoticeForm) -> list[Concern]:
@@ -504,10 +528,7 @@ def _concerns(held: Session, form: NoticeForm) -> list[Concern]:
 
 def concerns_for(held: Session, form: WhomForm, title: Text, body: Text) -> list[Concern]:
     """What in a text to whom the form names gives reason to think."""
-    today = when.today()
-    children = (
-        children_of_organisation(int(form.org_id.data), today)
-        if form.org_id.data
-        else children_in(form.class_ids.data or [], today)
+    children = reach.children_named(
+        form.class_ids.data or [], int(form.org_id.data or 0), when.today()
     )
     return services.concerns_of(held, children, title, body)

@@ -20,6 +20,7 @@ from coordination.web.forms import (
     LineField,
     LocalDateField,
     LocalTimeField,
+    NumberField,
     Optional,
     ParagraphField,
     both,
@@ -152,3 +153,11 @@ class NoticeForm(WhomForm):
                 missing.errors = [said]
                 fine = False
         return fine
+
+
+class FamilyBudgetForm(Form):
+    """How many routine texts a family should get in a week; 0 or empty is no budget."""
+
+    per_week = NumberField(
+        both("每户每周最多几条普通短信", "Routine texts per household and week"), [Optional()]
+    )

@@ -15,6 +15,7 @@ from coordination.blueprints.communication import (
     calls,
     compose,
     guardian,
+    load,
     looking,
     unreachable,
 )
@@ -28,6 +29,7 @@ from coordination.domain.communication import (
     services,
     silence,
 )
+from coordination.domain.communication.load import places as places_to_count
 from coordination.domain.communication.models import Notice
 from coordination.domain.communication.unreachable import may_look as may_look_for_families
 from coordination.ground import clock
@@ -48,7 +50,7 @@ from coordination.web.waiting import Waiting, waits_for_staff
 from notifications.progress import progress as delivered_so_far
 from notifications.states import WAITING, State
 
-__all__ = ["alerting", "bp", "calls", "compose", "guardian", "looking", "unreachable"]
+__all__ = ["alerting", "bp", "calls", "compose", "guardian", "load", "looking", "unreachable"]
 
 
 @bp.get("/")
@@ -62,8 +64,13 @@ def index() -> ResponseReturnValue:
             or queries.organisations_to_write_to(held, current_actor())
         )
         may_look = may_look_for_families(held, current_actor())
+        may_count = bool(places_to_count(held, current_actor()))
     return render_template(
-        "communication/index.html", lines=lines, may_write=may_write, may_look=may_look
+        "communication/index.html",
+        lines=lines,
+        may_write=may_write,
+        may_look=may_look,
+        may_count=may_count,
     )
 
 
@@ -82,6 +89,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         may_call = bool(domain_calls.classes_to_call(held, current_actor(), notice))
         going = queries.is_going_out(held, notice)
         alone = queries.stands_alone(held, notice)
+        too_many = queries.families_over(held, notice)
         second = second_look.name_of(held, notice.approved_by_id)
         due = notice.ladder_at
         text_at = due if alone else None
@@ -92,6 +100,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         notice=notice,
         alone=alone,
         text_at=text_at,
+        too_many=too_many,
         lines=lines,
         page=page,
         counts=counts,

@@ -51,6 +51,11 @@ def use_zone(zone: ZoneInfo) -> None:
     _zone = zone
 
 
+def zone() -> ZoneInfo:
+    """The district's zone."""
+    return _zone
+
+
 def estimated_by(estimate: Estimate) -> None:
     """Say who knows the wordings: how long a text of a notice will be."""
     _estimates[:] = [estimate]

@@ -144,6 +144,17 @@ class SecondLookPolicy(Row, Base):
     __table_args__ = (CheckConstraint("above between 1 and 1000000", name="above"),)
 
 
+class FamilyBudget(Row, Base):
+    """家庭短信条数: how many routine texts a family of the district should get in a week."""
+
+    __tablename__ = "family_budget"
+    org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), unique=True)
+    per_week: Mapped[int]
+
+    __scope__ = {"school": "org_id"}
+    __table_args__ = (CheckConstraint("per_week between 1 and 50", name="per_week"),)
+
+
 class TextBudget(Row, Base):
     """短信预算: what the texts of a school, or of the district's own notices, may cost in a month."""
 
@@ -240,6 +251,9 @@ class NoticeRound(Row, Base):
     # as good as spent
     reserved: Mapped[int] = mapped_column(BigInteger, server_default="0")
     segments_each: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # of the first text: for how many families it was more than they should get in that week; None
+    # where that was not counted
+    families_over: Mapped[int | None]
 
     __table_args__ = (
         Index("uq_notice_round", "notice_id", "number", unique=True),

@@ -131,6 +131,16 @@ def unsent(session: Session, actor: Actor, since: datetime) -> list[Notice]:
     )
 
 
+def families_over(session: Session, notice: Notice) -> int | None:
+    """For how many families a notice was more than they should get in a week, as it left; None where
+    that was not counted."""
+    return session.scalar(
+        select(NoticeRound.families_over).where(
+            NoticeRound.notice_id == notice.id, NoticeRound.number == 0
+        )
+    )
+
+
 def notice_of(session: Session, actor: Actor, notice_id: int) -> Notice:
     """A notice the actor may read as staff; NotFound otherwise."""
     found = session.scalar(visible(Notice, actor, Action.NOTICE_READ).where(Notice.id == notice_id))

@@ -72,6 +72,13 @@ def children_of(notice: Notice, today: date) -> Select[int]:
     return children_in(notice.class_ids, today)
 
 
+def children_named(class_ids: Collection[int], org_id: int, today: date) -> Select[int]:
+    """The children of a school or district, or (without `org_id`) of some classes."""
+    if org_id:
+        return children_of_organisation(org_id, today)
+    return children_in(class_ids, today)
+
+
 def places_of(notice: Notice) -> list[Scope]:
     """Where a notice goes as the policy sees it: who may write to all may send, nudge or stop."""
     if notice.reach in WIDE:

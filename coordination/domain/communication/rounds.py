@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
+from coordination.domain.communication import family_budget
 from coordination.domain.communication.events import NoticeStretchDue
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
 from coordination.domain.communication.reach import WIDE, children_of
@@ -74,6 +75,7 @@ def _stretch(
         return
     if begun.number == 0 and begun.upto == 0:
         _fill_recipients(uow, notice, today or uow.now.date())
+        begun.families_over = _too_many(uow, notice)
     if begun.number < notice.first_text:
         begun.done_at = uow.now  # they find it on the platform
         return
@@ -96,6 +98,20 @@ def _stretch(
         uow.record(NoticeStretchDue(notice.id, begun.number, ids))
     if len(ids) < STRETCH:
         begun.done_at = uow.now
+
+
+def _too_many(uow: UnitOfWork, notice: Notice) -> int | None:
+    """For how many families a notice that leaves now is more than they should get in a week, if that
+    is counted: what is urgent is not, and of what begins on the platform most families get no text."""
+    if notice.urgent_reason or notice.page_first:
+        return None
+    told = select(NoticeRecipient.household_key).where(
+        NoticeRecipient.notice_id == notice.id,
+        NoticeRecipient.told_via_id == NoticeRecipient.guardian_id,
+    )
+    wide = notice.reach == "district"
+    seen = family_budget.outlook(uow.session, told, at=uow.now, now=uow.now, wide=wide)
+    return seen.over if seen else None
 
 
 def _fill_recipients(uow: UnitOfWork, notice: Notice, today: date) -> None:

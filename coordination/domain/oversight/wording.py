@@ -22,6 +22,7 @@ _ZH = {
     "contact_point": "联系方式",
     "delivery_circuit": "发送通道",
     "enrolment": "报名",
+    "family_budget": "家庭每周短信",
     "feed_token": "日历订阅",
     "follow_up": "联系跟进",
     "guardianship": "监护关系",
