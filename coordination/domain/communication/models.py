@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import Literal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import BigInteger, Text
@@ -26,7 +34,8 @@ class Notice(Row, Base):
     class_id: Mapped[int | None] = mapped_column(ForeignKey("class_group.id"))
     sender_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     draft_key: Mapped[str] = mapped_column(unique=True)
-    # to some classes, or to everybody of the school or district that `school_id` names
+    # to some classes, to everybody of the school or district that `school_id` names, or to the children
+    # of one class who have a file with it (ChildFile)
     reach: Mapped[str] = mapped_column(server_default="classes")
     title_zh: Mapped[str]
     title_en: Mapped[str]
@@ -62,7 +71,7 @@ class Notice(Row, Base):
         CheckConstraint("level in ('info','confirm')", name="level"),
         CheckConstraint("state in ('draft','scheduled','sent','cancelled')", name="state"),
         CheckConstraint("state <> 'scheduled' or send_at is not null", name="scheduled"),
-        CheckConstraint("reach in ('classes','school','district')", name="reach"),
+        CheckConstraint("reach in ('classes','children','school','district')", name="reach"),
         # a family that never looks must be written to, and what is urgent at once
         CheckConstraint(
             "not page_first or (ladder_hours is not null and urgent_reason is null)",
@@ -241,3 +250,42 @@ class NoticeRecipient(Row, Base):
         if self.reached_at is None:
             return ""
         return "letter" if self.by_letter else "phone"
+
+
+class ChildFile(Row, Base):
+    """一人一份材料: the file of one child with a notice, sealed for this notice and child; the bytes are
+    erased after a time (child_files.KEPT), that there was one and when it was opened stays.
+    """
+
+    __tablename__ = "child_file"
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notice.id", ondelete="CASCADE"))
+    child_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    # as it was handed in, for the sender; empty once erased
+    name: Mapped[str]
+    kind: Mapped[str]
+    size: Mapped[int]
+    body_enc: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    # by a guardian, the first time
+    opened_at: Mapped[datetime | None]
+    opened_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    erased_at: Mapped[datetime | None]
+
+    __scope__ = {"child": "child_id"}
+    __table_args__ = (
+        Index("uq_child_file", "notice_id", "child_id", unique=True),
+        Index("ix_child_file_kept", "notice_id", postgresql_where=text("erased_at is null")),
+        CheckConstraint("kind in ('pdf','png','jpeg')", name="kind"),
+        CheckConstraint("(body_enc is null) = (erased_at is not null)", name="erased"),
+    )
+
+
+def _added_meanwhile() -> Stale:
+    return Stale(
+        Words(
+            "刚刚有人给同一个孩子加了文件，请刷新后查看。",
+            "Somebody else has just added a file for the same child; reload and look.",
+        )
+    )
+
+
+explain("uq_child_file", _added_meanwhile)

@@ -29,6 +29,7 @@ from coordination.domain.communication.events import (
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.communication.reach import (
     addressed,
+    children_around,
     children_of,
     may_nudge,
     places_of,
@@ -48,7 +49,7 @@ from coordination.ground.uow import UnitOfWork
 class Said(TypedDict):
     """What a sender says, and how: the same when a notice is sent and when it is changed.
 
-    `_write` has what holds for the rest that is left out.
+    `write` has what holds for the rest that is left out.
     """
 
     title: Text
@@ -83,7 +84,7 @@ def send_notice(
         return known
     notice = addressed(uow, class_ids, org_id)
     notice.draft_key = draft_key
-    _write(uow, notice, **said)
+    write(uow, notice=notice, **said)
     return notice
 
 
@@ -107,7 +108,7 @@ def change_scheduled(
     whom = addressed(uow, class_ids, org_id)
     notice.school_id, notice.reach = whom.school_id, whom.reach
     notice.class_ids, notice.class_id = whom.class_ids, whom.class_id
-    _write(uow, notice, **said)
+    write(uow, notice=notice, **said)
     return notice
 
 
@@ -133,10 +134,11 @@ def refuse_unless_scheduled(notice: Notice) -> None:
         )
 
 
-def _write(
+def write(
     uow: UnitOfWork,
-    notice: Notice,
     *,
+    notice: Notice,
+    as_draft: bool = False,
     title: Text,
     body: Text,
     level: str,
@@ -148,7 +150,9 @@ def _write(
     ladder_hours: int | None = None,
     page_first: bool = False,
 ) -> None:
-    """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock."""
+    """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock.
+    A draft goes to nobody yet, so that its sender has still to look at what gives reason to think.
+    """
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
     rules.refuse_poor_text(
@@ -158,8 +162,8 @@ def _write(
         body_en=body.en,
         links_allowed=links_allowed,
     )
-    found = concerns_of(uow.session, children_of(notice, uow.now.date()), title, body)
-    rules.refuse_concerns(found, looked_at)
+    found = concerns_of(uow.session, children_around(notice, uow.now.date()), title, body)
+    rules.refuse_concerns([c for c in found if c.stops or not as_draft], looked_at)
     rules.refuse_poor_reason(urgent_reason)
     rules.refuse_odd_ladder(ladder_hours)
     rules.refuse_odd_beginning(
@@ -172,7 +176,7 @@ def _write(
         alone=timedelta(hours=ladder_hours or 0) if page_first else timedelta(0),
     )
     recipient = recipients_query(children_of(notice, uow.now.date()), uow.now.date())
-    if not uow.session.scalar(select(select(recipient).exists())):
+    if not as_draft and not uow.session.scalar(select(select(recipient).exists())):
         raise Conflict(
             Text(
                 "这里还没有登记家长，无法发送。请先导入名册。",
@@ -190,12 +194,16 @@ def _write(
     notice.page_first = page_first
     # who need not confirm is not asked again
     notice.ladder_hours = ladder_hours if level == "confirm" or page_first else None
-    if send_at is None:
+    if as_draft:
+        notice.state = "draft"
+    elif send_at is None:
         _leave(uow, notice)
     else:
         notice.state = "scheduled"
     uow.session.add(notice)
     uow.session.flush()  # rounds and recipients refer to it
+    if as_draft:
+        return
     today = uow.now.date()
     # one that is scheduled is held to the budget of its month now, and again when it leaves
     segments = _within_budget(uow, notice, today)
@@ -320,7 +328,7 @@ def try_notice(
         body_en=body.en,
         links_allowed=links_allowed,
     )
-    found = concerns_of(uow.session, children_of(draft, uow.now.date()), title, body)
+    found = concerns_of(uow.session, children_around(draft, uow.now.date()), title, body)
     rules.refuse_concerns([c for c in found if c.stops], ())
     person = _sender(uow)
     if not phones_in_need_of(uow.session, [person]):
@@ -385,7 +393,7 @@ def acknowledge(uow: UnitOfWork, *, notice_id: int, confirm: bool) -> None:
 def stop_notice(uow: UnitOfWork, *, notice_id: int) -> Notice:
     """Let nothing more leave; what has left cannot be called back."""
     notice = reach.locked(uow, notice_id)
-    if notice is None:
+    if notice is None or notice.state == "draft":
         raise NotFound()
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
