@@ -65,7 +65,7 @@ class Preview:
         return budgets.cost(self.size.count * self.messages)
 
 
-def _previews(counts: Counts, sender: Text, title: Text) -> list[Preview]:
+def previews_of(counts: Counts, sender: Text, title: Text) -> list[Preview]:
     found = []
     for chosen in LANGUAGES:
         example = counts.examples.get(chosen)
@@ -107,7 +107,7 @@ class Addressees:
 def _addressees(held: Session, form: NoticeForm) -> Addressees:
     """Whom the form names now; the choices of the form are what the actor may write to."""
     planned = _send_at(form)
-    texts_at = (planned or clock.now()) + _alone(form) if _alone(form) else None
+    texts_at = (planned or clock.now()) + alone(form) if alone(form) else None
     leaves = texts_at or planned or clock.now()
     wait = wait_of_notice(held, leaves, when.zone())
     if form.org_id.data:
@@ -124,12 +124,12 @@ def _addressees(held: Session, form: NoticeForm) -> Addressees:
     audience = audience_of(held, [g.id for g in groups], when.today())
     school = held.get(Organisation, groups[0].school_id) if groups else None
     label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
-    sender = _sender(groups, school)
+    sender = sender_of(groups, school)
     account = budgets.account(held, school.id, leaves) if school else None
     return Addressees(label, sender, audience.counts(), audience, planned, wait, texts_at, account)
 
 
-def _cost(previews: list[Preview]) -> Decimal:
+def cost_of(previews: list[Preview]) -> Decimal:
     return sum((p.cost for p in previews), Decimal(0))
 
 
@@ -137,7 +137,7 @@ def everybody(org: Organisation) -> Text:
     return Text(f"{org.name_zh}全体家长", f"All families of {org.name_en}")
 
 
-def _sender(held_groups: list[ClassGroup], school: Organisation | None) -> Text:
+def sender_of(held_groups: list[ClassGroup], school: Organisation | None) -> Text:
     if school is None:
         return Text("学校", "School")
     if len(held_groups) == 1:
@@ -162,7 +162,7 @@ def _hours(form: NoticeForm) -> int | None:
     return int(form.ladder.data) if form.ladder.data else None
 
 
-def _alone(form: NoticeForm) -> timedelta:
+def alone(form: NoticeForm) -> timedelta:
     """How long the platform has the notice alone, before any text."""
     if form.begins.data != PAGE:
         return timedelta(0)
@@ -223,13 +223,13 @@ def _compose(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
         somebody = _offer(held, form)
         whom = _addressees(held, form)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
-    previews = _previews(whom.counts, whom.sender, title)
+    previews = previews_of(whom.counts, whom.sender, title)
     return render_form(
         "communication/compose.html",
         form,
         whom=whom,
         previews=previews,
-        cost=_cost(previews),
+        cost=cost_of(previews),
         nobody=not somebody,
         changing=changing,
         action=_action(changing),
@@ -263,7 +263,7 @@ def change(notice_id: int) -> ResponseReturnValue:
         notice = queries.notice_of(held, current_actor(), notice_id)
         for place in reach.places_of(notice):
             require(Action.NOTICE_SEND, place)
-        form = NoticeForm(data=_as_typed(notice))
+        form = NoticeForm(data=as_typed(notice))
         _offer(held, form)
     if notice.state != "scheduled" and not form.is_submitted():
         return redirect(url_for("communication.show", notice_id=notice_id), 303)
@@ -272,7 +272,7 @@ def change(notice_id: int) -> ResponseReturnValue:
     return _writing(form, notice_id) if still.ok else _compose(form)
 
 
-def _as_typed(notice: Notice) -> dict[str, object]:
+def as_typed(notice: Notice) -> dict[str, object]:
     """A notice as its form would hold it."""
     planned = when.local(notice.send_at) if notice.send_at else None
     return {
@@ -304,12 +304,12 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
             notice_id = _send(uow, form, changing).id
         if done.ok and notice_id is not None:
             planned = _send_at(form)
-            texts = not form.urgent_reason.data and not _alone(form)
+            texts = not form.urgent_reason.data and not alone(form)
             wait = wait_at(planned or clock.now()) if texts else None
             zh, en = moments(wait.until if wait else planned or clock.now())
             if planned:
                 say(Text(f"已定时，将于 {zh} 发出。", f"Scheduled: it leaves on {en}."))
-            elif _alone(form):
+            elif alone(form):
                 say(
                     Text(
                         "已在平台发布，现在不发短信。",
@@ -341,7 +341,7 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
             urgent_reason=form.urgent_reason.data or "",
         )
         rules.refuse_poor_times(
-            send_at=_send_at(form), due_at=_due(form), now=clock.now(), alone=_alone(form)
+            send_at=_send_at(form), due_at=_due(form), now=clock.now(), alone=alone(form)
         )
         rules.refuse_concerns([c for c in _concerns(held, form) if c.stops], ())
     if not done.ok or not (form.org_id.data or form.class_ids.data):
@@ -383,20 +383,27 @@ def _try(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
     return _check(form, changing)
 
 
-def _send(uow: UnitOfWork, form: NoticeForm, changing: int | None) -> Notice:
-    said: dict[str, Any] = {
-        "class_ids": [] if form.org_id.data else form.class_ids.data or [],
-        "org_id": int(form.org_id.data) if form.org_id.data else None,
+def said_in(form: NoticeForm) -> services.Said:
+    """What a form says and how, but for the time it leaves."""
+    return {
         "title": Text(form.title_zh.data or "", form.title_en.data or ""),
         "body": Text(form.body_zh.data or "", form.body_en.data or ""),
         "level": form.level.data or "confirm",
         "due_at": _due(form),
-        "send_at": _send_at(form),
         "ladder_hours": _hours(form),
         "page_first": form.begins.data == PAGE,
         "links_allowed": _links_allowed(),
         "urgent_reason": form.urgent_reason.data or "",
         "looked_at": (form.looked_at.data or "").split(),
+    }
+
+
+def _send(uow: UnitOfWork, form: NoticeForm, changing: int | None) -> Notice:
+    said: dict[str, Any] = {
+        **said_in(form),
+        "class_ids": [] if form.org_id.data else form.class_ids.data or [],
+        "org_id": int(form.org_id.data) if form.org_id.data else None,
+        "send_at": _send_at(form),
     }
     if changing is not None:
         return services.change_scheduled(uow, notice_id=changing, **said)
@@ -410,11 +417,11 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
         whom = _addressees(held, form)
         found = _concerns(held, form)
     title = Text(form.title_zh.data or "", form.title_en.data or "")
-    previews = _previews(whom.counts, whom.sender, title)
+    previews = previews_of(whom.counts, whom.sender, title)
     with attempt(form) as done:
         # said before the last button, and held to again when it is pressed
         if whom.account is not None and not form.urgent_reason.data:
-            budgets.refuse_beyond(whom.account, _cost(previews))
+            budgets.refuse_beyond(whom.account, cost_of(previews))
     if not done.ok:
         return _compose(form, changing)
     return render_form(
@@ -424,7 +431,7 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
         concerns=[(getattr(form, c.field).label.text, c.says) for c in found],
         kinds=" ".join(sorted({c.kind for c in found})),
         previews=previews,
-        cost=_cost(previews),
+        cost=cost_of(previews),
         how=how(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
         then=then(form.level.data, _hours(form), page_first=form.begins.data == PAGE),
         action=_action(changing),
