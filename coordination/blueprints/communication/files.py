@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from flask import redirect, request, url_for
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
 from wtforms import MultipleFileField, SelectField
 
+from coordination.authz.actor import Actor
 from coordination.blueprints.communication import compose
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import NoticeForm
@@ -38,6 +40,7 @@ from coordination.web.forms import Form, attempt, both, render_form
 from coordination.web.guards import Access, guard
 from coordination.web.request import current_actor, language, reading, unit_of_work
 from coordination.web.say import say
+from coordination.web.waiting import Waiting, waits_for_staff
 
 # of the body: what may be taken, and a little that may not, so that the page can say so by name
 UPLOAD = MOST_ALL // MB + 3
@@ -221,10 +224,12 @@ def _addressees(
     )
 
 
-@bp.post("/files/<int:notice_id>/add")
+@bp.route("/files/<int:notice_id>/add", methods=["GET", "POST"])
 @guard(Access.STAFF, upload=UPLOAD)
 def add_files(notice_id: int) -> ResponseReturnValue:
-    """Further files for a draft."""
+    """Further files for a draft; who comes back to this address sees the draft."""
+    if request.method == "GET":
+        return redirect(url_for("communication.check_files", notice_id=notice_id), 303)
     more = MoreForm()
     with reading() as held:
         notice = child_files.sendable_of(held, current_actor(), notice_id)
@@ -294,3 +299,17 @@ def look_at_file(notice_id: int, child_id: int) -> ResponseReturnValue:
     with unit_of_work() as uow:
         found = child_files.look(uow, notice_id=notice_id, child_id=child_id)
     return handed_out(found.body, MIME[found.kind], found.name.in_(language()))
+
+
+@waits_for_staff
+def unsent_files(session: Session, actor: Actor, _now: datetime) -> list[Waiting]:
+    """Drafts that are erased if nobody sends them."""
+    return [
+        Waiting(
+            title=Text(draft.title_zh, draft.title_en),
+            url=url_for("communication.check_files", notice_id=draft.id),
+            detail=Text("一人一份材料还没有发送", "A file per child, not sent yet"),
+            due=child_files.kept_until(draft),
+        )
+        for draft in child_files.drafts_of(session, actor)
+    ]

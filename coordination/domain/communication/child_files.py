@@ -35,6 +35,8 @@ from coordination.ground.uow import UnitOfWork
 KEPT = timedelta(days=60)
 # a draft that nobody sent
 DRAFTS_KEPT = timedelta(days=1)
+# of one class at a time
+MOST_DRAFTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,27 @@ def begin(
         notice = _draft(uow, known.id)
     else:
         notice = reach.addressed(uow, [class_id] if class_id else [], None)
+        _refuse_many_drafts(uow, notice)
         notice.draft_key, notice.reach = draft_key, reach.CHILDREN
     services.write(uow, notice=notice, as_draft=True, **said)
     return notice
+
+
+def _refuse_many_drafts(uow: UnitOfWork, notice: Notice) -> None:
+    uow.authorize(Action.NOTICE_SEND, reach.places_of(notice)[0])
+    waiting = uow.session.scalar(
+        select(func.count()).where(
+            Notice.state == "draft",
+            Notice.reach == reach.CHILDREN,
+            Notice.class_id == notice.class_id,
+        )
+    )
+    if (waiting or 0) >= MOST_DRAFTS:
+        raise handing_in.not_taken(
+            f"这个班已有 {MOST_DRAFTS} 份没有发送的材料。请先在“消息”里发送或放弃其中一份。",
+            f"{MOST_DRAFTS} unsent ones wait for this class. Send one or give it up first, under Messages.",
+            field="class_id",
+        )
 
 
 def change(uow: UnitOfWork, *, notice_id: int, **said: Unpack[services.Said]) -> None:

@@ -1,7 +1,8 @@
 """What a handed-in file is, by its content and never by its name: a PDF, PNG or JPEG, or refused.
 
-An image is walked through to its end, and what stands behind the end is cut off; a PDF that does
-something or cannot be looked into is refused. This finds what is known; it is no virus scanner.
+An image is written anew from the parts that make the picture: what a camera wrote of place and time
+is left out, and so is what hides behind its end. A PDF that does something or cannot be looked into is
+refused. This finds what is known; it is no virus scanner.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 import zlib
 from dataclasses import dataclass
+from typing import Literal
 
 from coordination.ground.text import Text
 
@@ -30,6 +32,12 @@ _STREAM = re.compile(rb"\bstream\r?\n")
 # the next marker of a JPEG that is neither stuffing, nor a restart, nor filling
 _MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _WITHOUT_LENGTH = (0x01, 0xD8)
+# in JPEGs of programs and cameras: a profile of colours, and how Adobe's are to be read
+_COLOURS = (b"ICC_PROFILE\0", b"Adobe")
+# notes of a camera that say nothing but which way is up; the value follows
+_EXIF = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01"
+# besides the parts without which there is no picture: transparency and colours
+_PNG_SHOWN = (b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"bKGD", b"pHYs")
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 _UNKNOWN = Text(
@@ -66,7 +74,7 @@ class Unfit(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """A file that is taken: which of MIME, and its bytes up to its own end."""
+    """A file that is taken: which of MIME, and the bytes that are kept of it."""
 
     kind: str
     body: bytes
@@ -76,9 +84,9 @@ def looked_at(body: bytes) -> Sound:
     """What these bytes are; Unfit if they are not taken."""
     try:
         if body.startswith(_PNG):
-            return Sound("png", body[: _end_of_png(body)])
+            return Sound("png", _picture_of_png(body))
         if body.startswith(b"\xff\xd8\xff"):
-            return Sound("jpeg", body[: _end_of_jpeg(body)])
+            return Sound("jpeg", _picture_of_jpeg(body))
     except IndexError:
         raise Unfit(_DAMAGED) from None
     if body.startswith(b"%PDF-"):
@@ -101,44 +109,83 @@ def _refuse_huge(width: int, height: int) -> None:
         raise Unfit(_HUGE)
 
 
-def _end_of_png(body: bytes) -> int:
-    at, seen = len(_PNG), False
-    while True:
-        length, name = _number(body, at, 4), body[at + 4 : at + 8]
-        end = at + 12 + length
+def _picture_of_png(body: bytes) -> bytes:
+    at, name, drawn, kept = len(_PNG), b"", False, [_PNG]
+    while name != b"IEND":
+        first = not name
+        end = at + 12 + _number(body, at, 4)
+        name = body[at + 4 : at + 8]
         if zlib.crc32(body[at + 4 : end - 4]) != _number(body, end - 4, 4):
             raise Unfit(_DAMAGED)
-        if at == len(_PNG):
-            if name != b"IHDR":
-                raise Unfit(_DAMAGED)
+        if first and name != b"IHDR":
+            raise Unfit(_DAMAGED)
+        if first:
             _refuse_huge(_number(body, at + 8, 4), _number(body, at + 12, 4))
-        seen = seen or name == b"IDAT"
-        if name == b"IEND":
-            if not seen:
-                raise Unfit(_DAMAGED)
-            return end
+        drawn = drawn or name == b"IDAT"
+        # a capital begins what a picture cannot do without
+        if name[:1].isupper() or name in _PNG_SHOWN:
+            kept.append(body[at:end])
         at = end
+    if not drawn:
+        raise Unfit(_DAMAGED)
+    return b"".join(kept)
 
 
-def _end_of_jpeg(body: bytes) -> int:
-    at, framed, scanned = 2, False, False
-    while found := _MARKER.search(body, at):
-        marker = found[1][0]
-        if not scanned and found.start() != at and body[at : found.start()].strip(b"\xff"):
+def _picture_of_jpeg(body: bytes) -> bytes:
+    at, framed, kept = 2, False, [b"\xff\xd8"]
+    while True:
+        found = _MARKER.search(body, at)
+        if found is None or body[at : found.start()].strip(b"\xff"):
             raise Unfit(_DAMAGED)  # before the picture itself, segments follow each other
-        at = found.end()
-        if marker == 0xD9:
-            if not (framed and scanned):
-                raise Unfit(_DAMAGED)
-            return at
+        marker, at = found[1][0], found.end()
         if marker in _WITHOUT_LENGTH:
             continue
+        end = at + _number(body, at, 2)
         if marker in _FRAMES:
             framed = True
             _refuse_huge(_number(body, at + 5, 2), _number(body, at + 3, 2))
-        scanned = scanned or marker == 0xDA
-        at += _number(body, at, 2)
+        if marker == 0xDA:
+            break
+        kept.append(_segment(marker, body[at + 2 : end]))
+        at = end
+    if not framed:
+        raise Unfit(_DAMAGED)
+    begin, at = found.start(), end
+    while found := _MARKER.search(body, at):
+        marker, at = found[1][0], found.end()
+        if marker == 0xD9:
+            return b"".join(kept) + body[begin:at]
+        if marker not in _WITHOUT_LENGTH:
+            at += _number(body, at, 2)
     raise Unfit(_DAMAGED)
+
+
+def _segment(marker: int, inside: bytes) -> bytes:
+    """A segment as it is kept: of what programs and cameras add, the colours and which way is up."""
+    if marker == 0xE1:
+        up = _upright(inside)
+        if up == 1:
+            return b""
+        inside = _EXIF + up.to_bytes(2, "big") + bytes(6)
+    elif marker == 0xFE or (0xE0 < marker <= 0xEF and not inside.startswith(_COLOURS)):
+        return b""
+    return bytes([0xFF, marker]) + (len(inside) + 2).to_bytes(2, "big") + inside
+
+
+def _upright(exif: bytes) -> int:
+    """Which way is up, 1 to 8, by the first directory of these notes; 1 if they do not say."""
+    order: Literal["little", "big"] = "little" if exif[6:8] == b"II" else "big"
+    notes = exif[6:]
+    first = int.from_bytes(notes[4:8], order)
+    if not exif.startswith(b"Exif\0\0") or first > len(notes):
+        return 1
+    for at in range(
+        first + 2, first + 2 + 12 * min(64, int.from_bytes(notes[first : first + 2], order)), 12
+    ):
+        if int.from_bytes(notes[at : at + 2], order) == 0x0112:
+            up = int.from_bytes(notes[at + 8 : at + 10], order)
+            return up if 1 <= up <= 8 else 1
+    return 1
 
 
 def _refuse_poor_pdf(body: bytes) -> None:

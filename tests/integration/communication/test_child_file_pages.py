@@ -86,7 +86,8 @@ def test_a_teacher_uploads_checks_and_sends(stage: Stage, visit: Visit) -> None:
     page = client.get(place).text
     for part in ("王小雨.pdf", "王小宇.png", "没有文件的孩子（1）", "把 2 份材料发给 1 位家长"):
         assert part in page
-    assert place in client.get("/notices/").text
+    for page in (client.get("/notices/"), client.get("/")):
+        assert place in page.text
     child = stage.world.people["friend"]
     more = {"child_id": str(child), "files": files(("IMG_1.jpg", JPEG))}
     assert client.post(f"{place}/add", data=more).status_code == 303
@@ -166,6 +167,7 @@ def test_more_files_that_are_refused_leave_the_draft_as_it_is(stage: Stage, visi
         answer = client.post(f"{place}/add", data=data)
         assert answer.status_code == 422
         assert said in answer.text
+    assert client.get(f"{place}/add").headers["Location"] == place
     assert "把 1 份材料发给 1 位家长" in client.get(place).text
 
 

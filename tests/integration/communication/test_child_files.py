@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actor import SYSTEM
 from coordination.domain.communication import budgets, child_files, queries, services
-from coordination.domain.communication.child_files import DRAFTS_KEPT, KEPT
+from coordination.domain.communication.child_files import DRAFTS_KEPT, KEPT, MOST_DRAFTS
 from coordination.domain.communication.handing_in import MOST_FILES, Handed, Refused
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound, TooLate
@@ -202,6 +202,16 @@ def test_too_much_in_all_keeps_nothing_of_the_upload(stage: Stage, monkeypatch: 
     with pytest.raises(Invalid):
         add(stage, notice, Handed("王小宇.png", BROTHER))
     assert len(rows(stage, "select 1 from child_file")) == 1
+
+
+def test_a_class_has_few_drafts_at_a_time(stage: Stage) -> None:
+    drafts = [draft(stage, ALL[:1], key=f"k{n}") for n in range(MOST_DRAFTS)]
+    with pytest.raises(Invalid) as refused:
+        draft(stage, key="one-more")
+    assert list(refused.value.fields) == ["class_id"]
+    assert draft(stage, ALL[:1], key="k0") == drafts[0]
+    stage.act("teacher", lambda uow: child_files.discard(uow, notice_id=drafts[0]))
+    assert draft(stage, key="one-more")
 
 
 def test_an_archive_of_a_whole_class_is_one_upload(stage: Stage) -> None:
