@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Unpack
 
-from sqlalchemy import Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from coordination.authz.actions import Action
@@ -195,12 +195,16 @@ def _context(notice_id: int, child_id: int) -> str:
 def remove(uow: UnitOfWork, *, notice_id: int, child_id: int) -> None:
     """Take the file of one child out of a draft."""
     _draft(uow, notice_id)
-    for row_id in uow.session.scalars(
+    _take_out(uow, notice_id, ChildFile.child_id == child_id)
+
+
+def _take_out(uow: UnitOfWork, notice_id: int, which: ColumnElement[bool]) -> None:
+    for row_id, child in uow.session.execute(
         delete(ChildFile)
-        .where(ChildFile.notice_id == notice_id, ChildFile.child_id == child_id)
-        .returning(ChildFile.id)
+        .where(ChildFile.notice_id == notice_id, which)
+        .returning(ChildFile.id, ChildFile.child_id)
     ):
-        uow.trail.line("remove", "child_file", row_id, _whose(notice_id, child_id), None)
+        uow.trail.line("remove", "child_file", row_id, _whose(notice_id, child), None)
 
 
 def discard(uow: UnitOfWork, *, notice_id: int) -> None:
@@ -245,12 +249,7 @@ def send(uow: UnitOfWork, *, notice_id: int, **said: Unpack[services.Said]) -> N
     _refuse_left(notice)
     today = uow.now.date()
     # who has left the class meanwhile gets nothing
-    uow.session.execute(
-        delete(ChildFile).where(
-            ChildFile.notice_id == notice_id,
-            ChildFile.child_id.not_in(children_in(notice.class_ids, today)),
-        )
-    )
+    _take_out(uow, notice_id, ChildFile.child_id.not_in(children_in(notice.class_ids, today)))
     if (
         uow.session.scalar(select(ChildFile.id).where(ChildFile.notice_id == notice_id).limit(1))
         is None

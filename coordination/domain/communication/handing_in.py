@@ -239,7 +239,7 @@ def owner_of(name: str, pupils: Collection[Pupil]) -> Pupil | Text:
     return Text(
         "文件名里没有本班孩子的学号或完整姓名。请改名，例如“王小雨.pdf”，或在下面给孩子单独上传。",
         "No student number or whole name of a child of this class stands in its name. Rename it, like"
-        " “王小雨.pdf”, or add it for one child below.",
+        " “Anna Smith.pdf”, or add it for one child below.",
     )
 
 
