@@ -69,7 +69,7 @@ class MoreForm(Form):
     """Further files for a draft: by their names, or one for a child."""
 
     child_id = SelectField(both("给谁", "For whom"), default="")
-    files = MultipleFileField(both("再加文件", "More files"))
+    files = MultipleFileField(both("文件", "Files"))
 
 
 def _received(form: FilesForm | MoreForm) -> list[Handed]:

@@ -185,6 +185,9 @@ def test_doubts_about_the_words_are_ticked_before_it_leaves(stage: Stage, visit:
 def test_words_are_saved_without_sending(stage: Stage, visit: Visit) -> None:
     client = visit("teacher")
     place = upload(client, stage, *ALL).headers["Location"]
+    page = client.get(place).text
+    # the Enter key presses the first button of a form
+    assert 0 < page.index('value="save"') < page.index('value="send"')
     answer = client.post(place, data={**WORDS, "title_zh": "另一个标题", "step": "save"})
     assert answer.headers["Location"] == place
     assert "另一个标题" in client.get(place).text
