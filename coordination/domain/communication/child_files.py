@@ -69,6 +69,8 @@ def begin(
     uow: UnitOfWork, *, draft_key: str, class_id: int | None, **said: Unpack[services.Said]
 ) -> Notice:
     """A draft for one class; a second call with the same key writes the same draft anew."""
+    # who goes back in the browser and chooses another class means another draft
+    draft_key = f"{draft_key}:{class_id}"
     uow.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(draft_key, 0))))
     known = uow.session.scalar(select(Notice).where(Notice.draft_key == draft_key))
     if known is not None:

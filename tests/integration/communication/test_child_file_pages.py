@@ -149,6 +149,21 @@ def test_a_refused_upload_keeps_the_words_and_no_file(
         assert connection.scalar(text("select count(*) from notice where state = 'draft'")) == 0
 
 
+def test_a_class_from_a_phone_fits_and_what_does_not_is_said(stage: Stage, visit: Visit) -> None:
+    client = visit("teacher")
+    large = pdf("x", b"(" + b"a" * 1_990_000 + b")")
+    answer = upload(client, stage, *[(f"{n}.pdf", large) for n in range(11)])
+    assert answer.status_code == 422
+    assert "合计超过 20 MB" in answer.text and "期末学习情况" in answer.text
+    # beyond what a page reads at all
+    answer = upload(client, stage, *[(f"{n}.pdf", large) for n in range(13)])
+    assert answer.status_code == 413 and "20 MB" in answer.text
+    handed = [("王小雨.pdf", large), ("王小宇.pdf", large), ("李想.pdf", large)]
+    place = upload(client, stage, *handed).headers["Location"]
+    number, child = place.rsplit("/", 1)[1], stage.world.people["child"]
+    assert client.post(f"/notices/{number}/files/{child}").data == large
+
+
 def test_more_files_that_are_refused_leave_the_draft_as_it_is(stage: Stage, visit: Visit) -> None:
     client = visit("teacher")
     place = upload(client, stage, *ALL[:1]).headers["Location"]

@@ -15,6 +15,7 @@ from coordination.authz.actor import SYSTEM
 from coordination.domain.communication import budgets, child_files, queries, services
 from coordination.domain.communication.child_files import DRAFTS_KEPT, KEPT, MOST_DRAFTS
 from coordination.domain.communication.handing_in import MOST_FILES, Handed, Refused
+from coordination.domain.people.models import ClassGroup
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound, TooLate
 from coordination.ground.text import Text
@@ -146,6 +147,30 @@ def test_every_pairing_can_be_seen_before_it_is_sent(stage: Stage) -> None:
 def test_the_same_draft_key_is_one_draft_and_the_same_file_no_second(stage: Stage) -> None:
     assert draft(stage) == draft(stage)
     assert len(rows(stage, "select 1 from child_file")) == 3
+
+
+def test_another_class_is_another_draft_even_with_the_same_key(stage: Stage) -> None:
+    with Session(stage.engine) as session, session.begin():
+        other = ClassGroup(
+            school_id=stage.world.things["school_a"],
+            name_zh="三（3）班",
+            name_en="3(3)",
+            active=True,
+        )
+        session.add(other)
+        session.flush()
+        group = other.id
+    first = draft(stage, ALL[:1], role="school_admin")
+    second = stage.act(
+        "school_admin",
+        lambda uow: child_files.begin(uow, draft_key="files", class_id=group, **SAID).id,
+    )
+    assert second != first
+    # nobody of the first class is in it
+    (refused,) = stage.act(
+        "school_admin", lambda uow: child_files.add(uow, notice_id=second, handed=ALL[:1])
+    )
+    assert refused.name == "王小雨.pdf"
 
 
 def test_what_leaves_a_doubt_is_refused_by_name_and_the_rest_is_kept(stage: Stage) -> None:
