@@ -259,6 +259,14 @@ def erase_old_texts(beat: Beat) -> None:
         inbound.forget(session, beat.now - timedelta(days=KEEP_BODIES_DAYS))
 
 
+def erase_child_files(beat: Beat) -> None:
+    """Erase children's files after their time, and drafts that nobody sent."""
+    from coordination.domain.communication.child_files import erase_due
+
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        erase_due(uow)
+
+
 def forget_expired(beat: Beat) -> None:
     """Delete expired sign-in codes, sessions and counters."""
     from coordination.domain.people.accounts import forget_expired as forget
@@ -330,6 +338,7 @@ TICKS = (
     Tick("mail missing receipts", 60, mail_missing_receipts),
     Tick("give back unsent texts", 300, give_back_unsent_texts),
     Tick("erase old texts", 3600, erase_old_texts),
+    Tick("erase children's files", 600, erase_child_files),
     Tick("forget expired sign-ins", 3600, forget_expired),
     Tick("tidy calendars", 3600, tidy_calendars),
     Tick("read partners' calendars", 5, read_partner_calendars),

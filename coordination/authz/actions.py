@@ -23,6 +23,8 @@ class Action(StrEnum):
     ENROLMENT_CLASS = "enrolment.class"
     ENROLMENT_READ = "enrolment.read"
     FEED_MANAGE = "feed.manage"
+    FILE_LOOK = "file.look"
+    FILE_OPEN = "file.open"
     LANGUAGE_CHOOSE = "language.choose"
     LIMIT_SET = "limit.set"
     LOAD_READ = "load.read"

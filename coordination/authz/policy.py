@@ -52,6 +52,9 @@ POLICY: dict[Action, Rule] = {
     Action.ENROLMENT_CLASS: _SCHOOL | IN_CLASS,
     Action.ENROLMENT_READ: DISTRICT | _SCHOOL | IN_CLASS | OF_CHILD,
     Action.FEED_MANAGE: ONESELF,
+    # a child's own file: its class teacher and school look, its family opens
+    Action.FILE_LOOK: _SCHOOL | IN_CLASS,
+    Action.FILE_OPEN: OF_CHILD,
     Action.LANGUAGE_CHOOSE: ONESELF,
     Action.LIMIT_SET: _OFFICE,
     # how many texts families get, from whom: numbers only

@@ -49,8 +49,8 @@ _HTTP: dict[int, tuple[str, Text]] = {
     413: (
         "too_large",
         Text(
-            "内容太大。普通表单不超过 1 MB，上传的文件不超过 10 MB。",
-            "This is too large. Forms may have 1 MB, uploaded files 10 MB.",
+            "内容太大。普通表单不超过 1 MB，上传的文件不超过 10 MB，一人一份的材料合计不超过 20 MB。",
+            "This is too large. Forms may have 1 MB, uploaded files 10 MB, a file for each child 20 MB in all.",
         ),
     ),
     415: (

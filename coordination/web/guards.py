@@ -25,8 +25,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 BODY_LIMIT = 1024 * 1024
-# ten megabytes of file, and what a form wraps around it
-UPLOAD_LIMIT = (10 * 1024 + 64) * 1024
+MB = 1024 * 1024
+# what a form wraps around its files
+FORM_AROUND = 64 * 1024
 NEXT_KEY = "next"
 
 csrf = CSRFProtect()
@@ -55,8 +56,8 @@ _ADMIN = frozenset({Role.DISTRICT_ADMIN, Role.DATA_OFFICER})
 _OPEN = Access.PUBLIC | Access.SIGNED_LINK | Access.WEBHOOK | Access.FEED
 
 
-def guard(access: Access, *, upload: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Mark a view with who may reach it; `upload` raises the body limit to ten megabytes."""
+def guard(access: Access, *, upload: int = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Mark a view with who may reach it; `upload` is how many megabytes of files may come with it."""
 
     def mark(view: Callable[P, R]) -> Callable[P, R]:
         view.__access__ = access  # type: ignore[attr-defined]
@@ -136,7 +137,8 @@ def _check() -> ResponseReturnValue | None:
     if access is None:
         raise Forbidden()
     view = current_app.view_functions[endpoint]
-    limit = UPLOAD_LIMIT if getattr(view, "__upload__", False) else BODY_LIMIT
+    upload = getattr(view, "__upload__", 0)
+    limit = upload * MB + FORM_AROUND if upload else BODY_LIMIT
     request.max_content_length = limit
     if request.content_length is not None and request.content_length > limit:
         raise RequestEntityTooLarge()

@@ -40,7 +40,7 @@ def upgrade() -> None:
     op.create_check_constraint(
         op.f("ck_notice_state"),
         "notice",
-        "state in ('draft','awaiting','scheduled','sent','cancelled')",
+        "state in ('draft','awaiting','returned','scheduled','sent','cancelled')",
     )
     op.create_check_constraint(
         op.f("ck_notice_second_person"), "notice", "approved_by_id <> sender_id"
@@ -49,13 +49,13 @@ def upgrade() -> None:
         op.f("ck_notice_approved"), "notice", "(approved_by_id is null) = (approved_at is null)"
     )
     op.create_check_constraint(
-        op.f("ck_notice_returned"), "notice", "state <> 'draft' or returned_reason is not null"
+        op.f("ck_notice_returned"), "notice", "state <> 'returned' or returned_reason is not null"
     )
     op.create_index(
         "ix_notice_unlooked",
         "notice",
         ["id"],
-        postgresql_where=sa.text("state in ('awaiting', 'draft')"),
+        postgresql_where=sa.text("state in ('awaiting', 'returned')"),
     )
 
 
@@ -64,7 +64,7 @@ def downgrade() -> None:
     for name in ("returned", "approved", "second_person", "state"):
         op.drop_constraint(op.f(f"ck_notice_{name}"), "notice", type_="check")
     # what waits for somebody who no longer exists must not leave by itself
-    op.execute("update notice set state = 'cancelled' where state in ('awaiting', 'draft')")
+    op.execute("update notice set state = 'cancelled' where state in ('awaiting', 'returned')")
     op.create_check_constraint(
         op.f("ck_notice_state"), "notice", "state in ('draft','scheduled','sent','cancelled')"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page
@@ -15,7 +16,9 @@ from rich.console import Console
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
+from coordination.domain.communication import child_files
 from coordination.domain.communication import services as communication
+from coordination.domain.communication.handing_in import Handed
 from coordination.domain.people import links
 from coordination.domain.people.contacts import BAD_NUMBER
 from coordination.domain.people.models import ContactPoint, Guardianship, Person
@@ -27,6 +30,7 @@ from coordination.tour import CODE, ROSTER, Story
 from scripts.screens import furnish, set_budgets
 from tests.browser.conftest import District, Site
 from tests.browser.walking import HAN, NOT_PAGES, Walk, chinese_left, poor
+from tests.build.papers import pdf
 
 Visitor = Callable[..., Page]
 
@@ -69,6 +73,22 @@ def codes(site: Site, engine: Engine, tmp_path_factory: pytest.TempPathFactory) 
                 body=Text(title, title),
                 level="confirm",
             )
+    # a file for each of two children: one draft, and one on the platform
+    for key in ("draft", "on-page"):
+        with story.acting(story.staff("lijing")) as uow:
+            (class_id,) = uow.actor.class_ids
+            said: dict[str, Any] = {
+                "title": Text("期末学习情况", "Term report"),
+                "body": Text("请打开查看。", "Please open it."),
+                "level": "confirm",
+                "ladder_hours": 24,
+                "page_first": True,
+            }
+            notice = child_files.begin(uow, draft_key=key, class_id=class_id, **said)
+            handed = [Handed(f"{name}.pdf", pdf()) for name in PARENTS]
+            assert child_files.add(uow, notice_id=notice.id, handed=handed) == []
+            if key == "on-page":
+                child_files.send(uow, notice_id=notice.id, **said)
     texts = [CODE.findall(t.body)[-1] for t in story.deliver() if CODE.search(t.body)]
     with Session(engine) as session:
         of_several = [c for c in texts if links.open_code(session, c).subject_type == "together"]

@@ -141,6 +141,10 @@ NOT_PAGES = {
     "health.ready",
     "people.template",
     "calendars.entry_file",
+    "communication.add_files",
+    "communication.file_by_code",
+    "communication.file_together",
+    "communication.my_file",
     "home.open_link",
     "home.after_sign_in",
 }

@@ -18,7 +18,9 @@ from coordination.authz.actor import Actor
 from coordination.domain.agenda import feeds
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
+from coordination.domain.communication import child_files
 from coordination.domain.communication import services as communication
+from coordination.domain.communication.handing_in import Handed
 from coordination.domain.people import links
 from coordination.domain.people.models import Account, AccountSession, Guardianship, Person
 from coordination.domain.people.roster import batches
@@ -31,6 +33,7 @@ from coordination.ground.text import Text
 from coordination.seed.demo import STAFF, ZONE, load_demo
 from coordination.settings import load
 from coordination.tour import CODE, Story
+from tests.build.papers import pdf
 
 FIELD_KEY = "a field key for tests only"
 ROSTER = (
@@ -50,6 +53,8 @@ class Town:
     tokens: dict[str, str] = field(default_factory=dict)
     codes: dict[str, list[str]] = field(default_factory=dict)
     feeds: list[str] = field(default_factory=list)
+    # of those who hold the first codes
+    children: list[int] = field(default_factory=list)
 
     def ids(self, table: str) -> list[int]:
         """First, last and one in between."""
@@ -68,15 +73,10 @@ def busy(url: str) -> Town:
         load_demo(session, clock.now())
     teacher = story.staff("lijing")
     (class_id,) = teacher.class_ids
-    with story.acting(teacher) as uow:
-        communication.send_notice(
-            uow,
-            draft_key="busy",
-            class_ids=[class_id],
-            title=Text("家长会", "Parents' meeting"),
-            body=Text("周五晚七点", "Friday, 7 pm"),
-            level="confirm",
-        )
+    said = Text("家长会", "Parents' meeting"), Text("周五晚七点", "Friday, 7 pm")
+    for key in ("busy-unsent", "busy-draft"):
+        _files(story, teacher, class_id, key, *said)
+    _files(story, teacher, class_id, "busy", *said, send=True)
     with Session(engine) as session:
         resources = session.scalars(select(Resource.id).order_by(Resource.id)).all()
         held = session.scalars(select(PracticeSession.id).order_by(PracticeSession.id)).all()
@@ -90,21 +90,33 @@ def busy(url: str) -> Town:
         for code in texts:
             town.codes.setdefault(links.open_code(session, code).subject_type, []).append(code)
     # two that are due at one time: one text for each family, and a code for both
-    for number in (1, 2):
-        with story.acting(teacher) as uow:
-            communication.send_notice(
-                uow,
-                draft_key=f"busy-{number}",
-                class_ids=[class_id],
-                title=Text(f"通知{number}", f"Notice {number}"),
-                body=Text("请带水壶。", "Please bring a bottle."),
-                level="confirm",
-            )
+    with story.acting(teacher) as uow:
+        communication.send_notice(
+            uow,
+            draft_key="busy-1",
+            class_ids=[class_id],
+            title=Text("通知1", "Notice 1"),
+            body=Text("请带水壶。", "Please bring a bottle."),
+            level="confirm",
+        )
+    _files(story, teacher, class_id, "busy-2", *said, send=True)
     texts = [CODE.findall(t.body)[-1] for t in story.deliver() if CODE.search(t.body)]
     with Session(engine) as session:
         town.codes["together"] = [
             code for code in texts if links.open_code(session, code).subject_type == "together"
         ]
+        holders = [
+            links.open_code(session, code).person_id
+            for kind in ("notice", "together")
+            for code in town.codes[kind][:2]
+        ]
+        town.children = sorted(
+            session.scalars(
+                select(Guardianship.child_id)
+                .where(Guardianship.guardian_id.in_(holders))
+                .distinct()
+            )
+        )
     batches.use_zone(ZONE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "roster.csv"
@@ -146,6 +158,28 @@ def busy(url: str) -> Town:
             _, secret = feeds.open_feed(uow, scope=scope, scope_id=None, name=key, language="zh")
             town.feeds.append(secret)
     return town
+
+
+def _files(
+    story: Story,
+    teacher: Actor,
+    class_id: int,
+    key: str,
+    title: Text,
+    body: Text,
+    *,
+    send: bool = False,
+) -> None:
+    """A file for every child of the class, sent or not."""
+    with story.acting(teacher) as uow:
+        notice = child_files.begin(
+            uow, draft_key=key, class_id=class_id, title=title, body=body, level="confirm"
+        )
+        for line in child_files.lines_of(uow.session, notice, clock.today(ZONE)):
+            handed = [Handed("scan.pdf", pdf())]
+            child_files.add(uow, notice_id=notice.id, handed=handed, child_id=line.child_id)
+        if send:
+            child_files.send(uow, notice_id=notice.id, title=title, body=body, level="confirm")
 
 
 def _guardian(session: Session, child: str) -> int:

@@ -18,7 +18,7 @@ from coordination.domain.bookings.models import (
     OpeningRule,
     Resource,
 )
-from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
+from coordination.domain.communication.models import ChildFile, Notice, NoticeRecipient, NoticeRound
 from coordination.domain.consents.models import ConsentAsk, ConsentRequest
 from coordination.domain.partners.models import PartnerProfile
 from coordination.domain.people import contacts
@@ -329,6 +329,42 @@ def build(session: Session, now: datetime) -> World:
         world.tokens[role] = token
     session.flush()
     return world
+
+
+def add_files(session: Session, world: World) -> None:
+    """Our notice is one with a file for our child; and drafts of such, as `things["draft"]` and, to be
+    given up, `things["draft_left"]`."""
+    notice = session.get_one(Notice, world.things["notice"])
+    notice.reach = "children"
+    made = [notice]
+    for key in ("draft", "draft_left"):
+        draft = Notice(
+            school_id=notice.school_id,
+            class_ids=notice.class_ids,
+            class_id=notice.class_id,
+            sender_id=notice.sender_id,
+            reach="children",
+            draft_key=key,
+            title_zh="期末学习情况",
+            title_en="Term report",
+            body_zh="请打开查看。",
+            body_en="Please open it.",
+            level="confirm",
+            state="draft",
+        )
+        session.add(draft)
+        session.flush()
+        world.things[key] = draft.id
+        made.append(draft)
+    child = world.people["child"]
+    for one in made:
+        body = crypto.seal(b"%PDF-1.5", f"child_file.{one.id}.{child}")
+        session.add(
+            ChildFile(
+                notice_id=one.id, child_id=child, name="x.pdf", kind="pdf", size=8, body_enc=body
+            )
+        )
+    session.flush()
 
 
 def add_entry(session: Session, world: World, start: datetime) -> None:

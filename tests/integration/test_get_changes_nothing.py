@@ -123,6 +123,8 @@ def paths_of(app: Flask, rule: Rule, town: Town) -> list[str]:
             choices.append(
                 [*(c for codes in town.codes.values() for c in codes[:2]), "00000-00000"]
             )
+        elif name == "child_id":
+            choices.append(list(town.children))
         elif name == "message":
             choices.append(["notice", "none"])
         elif name == "language":

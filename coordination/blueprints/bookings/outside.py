@@ -62,7 +62,7 @@ def state_of(source: BusySource) -> tuple[Text, str]:
 
 
 @bp.route("/manage/<int:resource_id>/calendars", methods=["GET", "POST"])
-@guard(Access.PARTNER, upload=True)
+@guard(Access.PARTNER, upload=10)
 def outside(resource_id: int) -> ResponseReturnValue:
     """The calendars a venue follows, and a form for one more."""
     form = OutsideForm()

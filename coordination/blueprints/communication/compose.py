@@ -139,14 +139,14 @@ def whom_of(held: Session, form: WhomForm) -> Whom:
     audience = audience_of(held, [g.id for g in groups], when.today())
     school = held.get(Organisation, groups[0].school_id) if groups else None
     label = Text("、".join(g.name_zh for g in groups), ", ".join(g.name_en for g in groups))
-    sender = _sender(groups, school)
+    sender = sender_of(groups, school)
     return Whom(label, sender, audience.counts(), audience, school.id if school else None)
 
 
 def _addressees(held: Session, form: NoticeForm) -> Addressees:
     """The same, with when it would leave, at whose cost, and whether a second person looks first."""
     planned = _send_at(form)
-    texts_at = (planned or clock.now()) + _alone(form) if _alone(form) else None
+    texts_at = (planned or clock.now()) + alone(form) if alone(form) else None
     leaves = texts_at or planned or clock.now()
     wait = wait_of_notice(held, leaves, when.zone())
     whom = whom_of(held, form)
@@ -184,7 +184,7 @@ def everybody(org: Organisation) -> Text:
     return Text(f"{org.name_zh}全体家长", f"All families of {org.name_en}")
 
 
-def _sender(held_groups: list[ClassGroup], school: Organisation | None) -> Text:
+def sender_of(held_groups: list[ClassGroup], school: Organisation | None) -> Text:
     if school is None:
         return Text("学校", "School")
     if len(held_groups) == 1:
@@ -209,7 +209,7 @@ def _hours(form: NoticeForm) -> int | None:
     return int(form.ladder.data) if form.ladder.data else None
 
 
-def _alone(form: NoticeForm) -> timedelta:
+def alone(form: NoticeForm) -> timedelta:
     """How long the platform has the notice alone, before any text."""
     if form.begins.data != PAGE:
         return timedelta(0)
@@ -328,7 +328,7 @@ def change(notice_id: int) -> ResponseReturnValue:
         notice = queries.notice_of(held, current_actor(), notice_id)
         for place in reach.places_of(notice):
             require(Action.NOTICE_SEND, place)
-        form = NoticeForm(data=_as_typed(notice))
+        form = NoticeForm(data=as_typed(notice))
         offer(held, form)
     if notice.state not in services.CHANGEABLE and not form.is_submitted():
         return redirect(url_for("communication.show", notice_id=notice_id), 303)
@@ -337,7 +337,7 @@ def change(notice_id: int) -> ResponseReturnValue:
     return _writing(form, notice_id) if still.ok else _compose(form)
 
 
-def _as_typed(notice: Notice) -> dict[str, object]:
+def as_typed(notice: Notice) -> dict[str, object]:
     """A notice as its form would hold it."""
     planned = when.local(notice.send_at) if notice.send_at else None
     return {
@@ -370,7 +370,7 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
             notice_id, waits = notice.id, notice.state == "awaiting"
         if done.ok and notice_id is not None:
             planned = _send_at(form)
-            texts = not form.urgent_reason.data and not _alone(form)
+            texts = not form.urgent_reason.data and not alone(form)
             wait = wait_at(planned or clock.now()) if texts else None
             zh, en = moments(wait.until if wait else planned or clock.now())
             if waits:
@@ -382,7 +382,7 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
                 )
             elif planned:
                 say(Text(f"已定时，将于 {zh} 发出。", f"Scheduled: it leaves on {en}."))
-            elif _alone(form):
+            elif alone(form):
                 say(
                     Text(
                         "已在平台发布，现在不发短信。",
@@ -414,7 +414,7 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
             urgent_reason=form.urgent_reason.data or "",
         )
         rules.refuse_poor_times(
-            send_at=_send_at(form), due_at=_due(form), now=clock.now(), alone=_alone(form)
+            send_at=_send_at(form), due_at=_due(form), now=clock.now(), alone=alone(form)
         )
         rules.refuse_concerns([c for c in _concerns(held, form) if c.stops], ())
     if not done.ok or not (form.org_id.data or form.class_ids.data):
@@ -456,20 +456,27 @@ def _try(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue:
     return _check(form, changing)
 
 
-def _send(uow: UnitOfWork, form: NoticeForm, changing: int | None) -> Notice:
-    said: dict[str, Any] = {
-        "class_ids": [] if form.org_id.data else form.class_ids.data or [],
-        "org_id": int(form.org_id.data) if form.org_id.data else None,
+def said_in(form: NoticeForm) -> services.Said:
+    """What a form says and how, but for the time it leaves."""
+    return {
         "title": Text(form.title_zh.data or "", form.title_en.data or ""),
         "body": Text(form.body_zh.data or "", form.body_en.data or ""),
         "level": form.level.data or "confirm",
         "due_at": _due(form),
-        "send_at": _send_at(form),
         "ladder_hours": _hours(form),
         "page_first": form.begins.data == PAGE,
         "links_allowed": links_allowed(),
         "urgent_reason": form.urgent_reason.data or "",
         "looked_at": (form.looked_at.data or "").split(),
+    }
+
+
+def _send(uow: UnitOfWork, form: NoticeForm, changing: int | None) -> Notice:
+    said: dict[str, Any] = {
+        **said_in(form),
+        "class_ids": [] if form.org_id.data else form.class_ids.data or [],
+        "org_id": int(form.org_id.data) if form.org_id.data else None,
+        "send_at": _send_at(form),
     }
     if changing is not None:
         return services.change_notice(uow, notice_id=changing, **said)
@@ -511,7 +518,7 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
 def _outlook(held: Session, form: NoticeForm) -> family_budget.Outlook | None:
     """What it would be to families that get other texts in the same week; see `rounds` for which
     notices are counted."""
-    if form.urgent_reason.data or _alone(form):
+    if form.urgent_reason.data or alone(form):
         return None
     now, whom = clock.now(), int(form.org_id.data or 0)
     wide = bool(whom) and held.get_one(Organisation, whom).kind == "district"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from flask import redirect, render_template, request, url_for
@@ -10,18 +11,21 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.blueprint import bp
-from coordination.domain.communication import queries, services
+from coordination.domain.communication import child_files, queries, reach, services
+from coordination.domain.communication.filetypes import MIME
 from coordination.domain.communication.models import Notice
 from coordination.domain.communication.queries import InboxLine
 from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import Organisation
+from coordination.ground import clock
 from coordination.ground.errors import NotFound
 from coordination.ground.text import Text, mask_name
 from coordination.web import when
+from coordination.web.downloads import handed_out
 from coordination.web.guards import Access, guard
 from coordination.web.opening import opens
-from coordination.web.request import act_as, current_actor, reading, unit_of_work
+from coordination.web.request import act_as, current_actor, language, reading, unit_of_work
 from coordination.web.waiting import Waiting, waits_for_family
 
 opens("notice", "communication.open_notice")
@@ -44,7 +48,10 @@ def _by_code(code: str) -> tuple[Actor, int]:
         return _holder(held, code, "notice")
 
 
-def _notice_page(actor: Actor, notice_id: int, action: str, back: str = "") -> ResponseReturnValue:
+def _notice_page(
+    actor: Actor, notice_id: int, action: str, file_at: Callable[[int], str], back: str = ""
+) -> ResponseReturnValue:
+    """`file_at` is where the file of a child is opened by the way that led here."""
     with reading() as held:
         row = services.recipient_of(held, notice_id, actor.person_id or 0)
         # custody may have changed since the text was sent
@@ -54,12 +61,16 @@ def _notice_page(actor: Actor, notice_id: int, action: str, back: str = "") -> R
         notice = held.get_one(Notice, notice_id)
         school = held.get_one(Organisation, notice.school_id)
         names = queries.names_of(held, set(children))
+    files = children if notice.reach == reach.CHILDREN else []
     return render_template(
         "communication/notice.html",
         notice=notice,
         row=row,
         school=Text(school.name_zh, school.name_en),
         children=[mask_name(names[c]) for c in children],
+        files=[(mask_name(names[c]), file_at(c)) for c in files],
+        can_be_opened=child_files.can_be_opened(notice, clock.now()),
+        until=child_files.kept_until(notice),
         title=Text(notice.title_zh, notice.title_en),
         body=Text(notice.body_zh, notice.body_en),
         action=action,
@@ -73,7 +84,12 @@ def open_notice(code: str) -> ResponseReturnValue:
     """The notice behind a code, without a password. Looking changes nothing."""
     actor, notice_id = _by_code(code)
     act_as(actor)
-    return _notice_page(actor, notice_id, url_for("communication.confirm_by_code", code=code))
+    return _notice_page(
+        actor,
+        notice_id,
+        url_for("communication.confirm_by_code", code=code),
+        lambda child: url_for("communication.file_by_code", code=code, child_id=child),
+    )
 
 
 @bp.post("/open/<code>")
@@ -119,9 +135,14 @@ def one_together(code: str, notice_id: int) -> ResponseReturnValue:
     """One of them."""
     actor = _one_of_several(code, notice_id)
     here = url_for("communication.confirm_together", code=code, notice_id=notice_id)
-    return _notice_page(
-        actor, notice_id, here, back=url_for("communication.open_together", code=code)
-    )
+
+    def file_at(child: int) -> str:
+        return url_for(
+            "communication.file_together", code=code, notice_id=notice_id, child_id=child
+        )
+
+    back = url_for("communication.open_together", code=code)
+    return _notice_page(actor, notice_id, here, file_at, back)
 
 
 @bp.post("/together/<code>/<int:notice_id>")
@@ -138,7 +159,10 @@ def confirm_together(code: str, notice_id: int) -> ResponseReturnValue:
 def mine(notice_id: int) -> ResponseReturnValue:
     """The same page for a guardian who is signed in."""
     return _notice_page(
-        current_actor(), notice_id, url_for("communication.confirm_mine", notice_id=notice_id)
+        current_actor(),
+        notice_id,
+        url_for("communication.confirm_mine", notice_id=notice_id),
+        lambda child: url_for("communication.my_file", notice_id=notice_id, child_id=child),
     )
 
 
@@ -155,6 +179,50 @@ def _acknowledge(notice_id: int) -> None:
         services.acknowledge(
             uow, notice_id=notice_id, confirm=request.form.get("answer") == "confirm"
         )
+
+
+# -- the file of a child ---------------------------------------------------------------------------
+
+
+@bp.route("/open/<code>/files/<int:child_id>", methods=["GET", "POST"])
+@guard(Access.SIGNED_LINK)
+def file_by_code(code: str, child_id: int) -> ResponseReturnValue:
+    """The file of a child, for whoever holds the code of the notice."""
+    actor, notice_id = _by_code(code)
+    act_as(actor)
+    return _file(notice_id, child_id, url_for("communication.open_notice", code=code))
+
+
+@bp.route("/together/<code>/<int:notice_id>/files/<int:child_id>", methods=["GET", "POST"])
+@guard(Access.SIGNED_LINK)
+def file_together(code: str, notice_id: int, child_id: int) -> ResponseReturnValue:
+    """The same behind the code of several notices."""
+    _one_of_several(code, notice_id)
+    page = url_for("communication.one_together", code=code, notice_id=notice_id)
+    return _file(notice_id, child_id, page)
+
+
+@bp.route("/mine/<int:notice_id>/files/<int:child_id>", methods=["GET", "POST"])
+@guard(Access.GUARDIAN)
+def my_file(notice_id: int, child_id: int) -> ResponseReturnValue:
+    """The same for a guardian who is signed in."""
+    return _file(notice_id, child_id, url_for("communication.mine", notice_id=notice_id))
+
+
+def _file(notice_id: int, child_id: int, page: str) -> ResponseReturnValue:
+    """Pressing the button notes that it was opened; the file itself comes by a look, which notes
+    nothing, and to nobody before. In-app browsers save what they can ask for once more."""
+    if request.method == "POST":
+        with unit_of_work() as uow:
+            child_files.note_opened(uow, notice_id=notice_id, child_id=child_id)
+        return redirect(request.path, 303)
+    with reading() as held:
+        found = child_files.opened(
+            held, current_actor(), notice_id=notice_id, child_id=child_id, now=clock.now()
+        )
+    if found is None:
+        return redirect(page, 303)
+    return handed_out(found.body, MIME[found.kind], found.name.in_(language()))
 
 
 @bp.get("/inbox")

@@ -14,6 +14,7 @@ from coordination.blueprints.communication import (
     alerting,
     calls,
     compose,
+    files,
     guardian,
     load,
     looking,
@@ -22,6 +23,7 @@ from coordination.blueprints.communication import (
 from coordination.blueprints.communication.blueprint import bp
 from coordination.domain.communication import calls as domain_calls
 from coordination.domain.communication import (
+    child_files,
     dispatch,
     queries,
     reach,
@@ -50,7 +52,17 @@ from coordination.web.waiting import Waiting, waits_for_staff
 from notifications.progress import progress as delivered_so_far
 from notifications.states import WAITING, State
 
-__all__ = ["alerting", "bp", "calls", "compose", "guardian", "load", "looking", "unreachable"]
+__all__ = [
+    "alerting",
+    "bp",
+    "calls",
+    "compose",
+    "files",
+    "guardian",
+    "load",
+    "looking",
+    "unreachable",
+]
 
 
 @bp.get("/")
@@ -59,16 +71,17 @@ def index() -> ResponseReturnValue:
     """My school's and classes' notices, newest first."""
     with reading() as held:
         lines = queries.notices_of(held, current_actor())
-        may_write = bool(
-            queries.classes_to_write_to(held, current_actor())
-            or queries.organisations_to_write_to(held, current_actor())
-        )
+        may_send_files = bool(queries.classes_to_write_to(held, current_actor()))
+        may_write = may_send_files or bool(queries.organisations_to_write_to(held, current_actor()))
+        drafts = child_files.drafts_of(held, current_actor())
         may_look = may_look_for_families(held, current_actor())
         may_count = bool(places_to_count(held, current_actor()))
     return render_template(
         "communication/index.html",
         lines=lines,
         may_write=may_write,
+        may_send_files=may_send_files,
+        drafts=[(draft, child_files.kept_until(draft)) for draft in drafts],
         may_look=may_look,
         may_count=may_count,
     )
@@ -92,6 +105,8 @@ def show(notice_id: int) -> ResponseReturnValue:
         too_many = queries.families_over(held, notice)
         second = second_look.name_of(held, notice.approved_by_id)
         due = notice.ladder_at
+        looks = child_files.may_look(current_actor(), notice)
+        filed = child_files.lines_of(held, notice, when.today()) if looks else []
         text_at = due if alone else None
         if text_at and (wait := wait_of_notice(held, text_at, when.zone())):
             text_at = wait.until
@@ -111,6 +126,9 @@ def show(notice_id: int) -> ResponseReturnValue:
         reason_word=delivery.reason_word,
         may_call=may_call,
         second=second,
+        filed=filed,
+        can_be_opened=child_files.can_be_opened(notice, clock.now()),
+        until=child_files.kept_until(notice),
         wanted=wanted,
     )
 
@@ -183,6 +201,7 @@ def confirm_stop(notice_id: int) -> ResponseReturnValue:
         # a text would still come
         alone=alone and notice.ladder_at is not None,
         going=going,
+        has_files=notice.reach == reach.CHILDREN,
         waiting=found.count(WAITING) + more,
         gone=found.total - found.count(WAITING),
     )
@@ -195,8 +214,17 @@ def stop(notice_id: int) -> ResponseReturnValue:
     with unit_of_work() as uow:
         notice = services.stop_notice(uow, notice_id=notice_id)
         unsent, alone = notice.sent_at is None, queries.stands_alone(uow.session, notice)
+        has_files = notice.reach == reach.CHILDREN
     if unsent:
         say(Text("已撤回，没有任何家长收到。", "Withdrawn; nobody has been written to."))
+        return redirect(url_for("communication.show", notice_id=notice_id), 303)
+    if has_files:
+        say(
+            Text(
+                "已收回：材料不能再打开，还没发出的短信不会再发。",
+                "Taken back: the files can no longer be opened, and no more texts leave.",
+            )
+        )
         return redirect(url_for("communication.show", notice_id=notice_id), 303)
     if alone:
         say(

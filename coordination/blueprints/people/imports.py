@@ -75,7 +75,7 @@ def template() -> ResponseReturnValue:
 
 
 @bp.route("/import", methods=["GET", "POST"])
-@guard(Access.ADMIN, upload=True)
+@guard(Access.ADMIN, upload=10)
 def start_import() -> ResponseReturnValue:
     """Hand in a file; nothing but its preview is kept."""
     require(Action.ROSTER_IMPORT)

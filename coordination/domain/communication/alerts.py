@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from coordination.domain.communication import services
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.reach import WIDE
 from coordination.domain.people.models import ClassGroup, ClassMember, Organisation
 from coordination.domain.people.recipients import member_on
 from coordination.ground.errors import Invalid
@@ -214,10 +215,10 @@ def confirmed_by_place(session: Session, notice: Notice, today: date) -> list[Pl
     )
     if place is Organisation:
         query = query.join(Organisation, Organisation.id == ClassGroup.school_id)
-    elif notice.reach == "classes":
-        query = query.where(ClassGroup.id.in_(notice.class_ids))
-    else:
+    elif notice.reach in WIDE:
         query = query.where(ClassGroup.school_id == notice.school_id)
+    else:
+        query = query.where(ClassGroup.id.in_(notice.class_ids))
     return [
         Place(number, Text(zh, en), some, all_of_them)
         for number, zh, en, some, all_of_them in session.execute(query)

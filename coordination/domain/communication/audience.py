@@ -89,8 +89,13 @@ class Audience:
 
 
 def audience_of(session: Session, class_ids: Collection[int], today: date) -> Audience:
-    """Resolve the audience; each phone stands once in `told`, whoever shares it."""
+    """The audience of some classes."""
     children = {c.id: c.name for c in children_of_classes(session, class_ids, today)}
+    return audience_of_children(session, children, today)
+
+
+def audience_of_children(session: Session, children: dict[int, str], today: date) -> Audience:
+    """Resolve the audience; each phone stands once in `told`, whoever shares it."""
     recipients = guardians_of_children(session, children.keys(), today)
     told: dict[str, Recipient] = {}
     for recipient in recipients:

@@ -23,6 +23,7 @@ from coordination.authz.visibility import visible
 from coordination.domain.communication import queries
 from coordination.domain.communication.events import FamilyCalled
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.reach import WIDE
 from coordination.domain.people import contacts
 from coordination.domain.people.directory import RELATIONS
 from coordination.domain.people.models import (
@@ -157,7 +158,7 @@ def _answered(notice: Notice, row: NoticeRecipient) -> bool:
 def classes_to_call(session: Session, actor: Actor, notice: Notice) -> list[int]:
     """The actor's classes among those to which the notice went."""
     query = visible(ClassGroup, actor, Action.NOTICE_CALL).where(ClassGroup.active.is_(True))
-    if notice.reach == "classes":
+    if notice.reach not in WIDE:
         query = query.where(ClassGroup.id.in_(notice.class_ids))
     return [group.id for group in session.scalars(query)]
 
@@ -281,7 +282,7 @@ def to_call(session: Session, actor: Actor, now: datetime, today: date) -> list[
             or_(
                 Notice.class_ids.op("&&")(cast([g.id for g in mine], ARRAY(BigInteger))),
                 and_(
-                    Notice.reach != "classes",
+                    Notice.reach.in_(WIDE),
                     or_(Notice.school_id.in_(schools), Notice.school_id.in_(above)),
                 ),
             ),
@@ -362,7 +363,7 @@ def _to_call(uow: UnitOfWork, notice_id: int, recipient_id: int, today: date) ->
     mine = [
         (place, child)
         for class_id, school_id, child in groups
-        if notice.reach != "classes" or class_id in notice.class_ids
+        if notice.reach in WIDE or class_id in notice.class_ids
         if allowed(uow.actor, Action.NOTICE_CALL, place := Scope(school=school_id, class_=class_id))
     ]
     if not mine:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import date, datetime, time
 from typing import Literal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import BigInteger, Text
@@ -26,7 +34,8 @@ class Notice(Row, Base):
     class_id: Mapped[int | None] = mapped_column(ForeignKey("class_group.id"))
     sender_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     draft_key: Mapped[str] = mapped_column(unique=True)
-    # to some classes, or to everybody of the school or district that `school_id` names
+    # to some classes, to everybody of the school or district that `school_id` names, or to the children
+    # of one class who have a file with it (ChildFile)
     reach: Mapped[str] = mapped_column(server_default="classes")
     title_zh: Mapped[str]
     title_en: Mapped[str]
@@ -66,17 +75,18 @@ class Notice(Row, Base):
         Index("ix_notice_ladder", "ladder_at", postgresql_where=text("ladder_at is not null")),
         Index("ix_notice_calls", "calls_since", postgresql_where=text("calls_since is not null")),
         Index("ix_notice_scheduled", "send_at", postgresql_where=text("state = 'scheduled'")),
-        Index("ix_notice_unlooked", "id", postgresql_where=text("state in ('awaiting', 'draft')")),
+        Index(
+            "ix_notice_unlooked", "id", postgresql_where=text("state in ('awaiting', 'returned')")
+        ),
         CheckConstraint("level in ('info','confirm')", name="level"),
-        # a draft is one that its second person gave back
         CheckConstraint(
-            "state in ('draft','awaiting','scheduled','sent','cancelled')", name="state"
+            "state in ('draft','awaiting','returned','scheduled','sent','cancelled')", name="state"
         ),
         CheckConstraint("approved_by_id <> sender_id", name="second_person"),
         CheckConstraint("(approved_by_id is null) = (approved_at is null)", name="approved"),
-        CheckConstraint("state <> 'draft' or returned_reason is not null", name="returned"),
+        CheckConstraint("state <> 'returned' or returned_reason is not null", name="returned"),
         CheckConstraint("state <> 'scheduled' or send_at is not null", name="scheduled"),
-        CheckConstraint("reach in ('classes','school','district')", name="reach"),
+        CheckConstraint("reach in ('classes','children','school','district')", name="reach"),
         CheckConstraint("alert in ('cancelled','delayed','emergency')", name="alert"),
         CheckConstraint(
             "alert is null or (urgent_reason is not null and level = 'confirm')",
@@ -291,6 +301,45 @@ class NoticeRecipient(Row, Base):
         if self.reached_at is None:
             return ""
         return "letter" if self.by_letter else "phone"
+
+
+class ChildFile(Row, Base):
+    """一人一份材料: the file of one child with a notice, sealed for this notice and child; the bytes are
+    erased after a time (child_files.KEPT), that there was one and when it was opened stays.
+    """
+
+    __tablename__ = "child_file"
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notice.id", ondelete="CASCADE"))
+    child_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    # as it was handed in, for the sender; empty once erased
+    name: Mapped[str]
+    kind: Mapped[str]
+    size: Mapped[int]
+    body_enc: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    # by a guardian, the first time
+    opened_at: Mapped[datetime | None]
+    opened_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
+    erased_at: Mapped[datetime | None]
+
+    __scope__ = {"child": "child_id"}
+    __table_args__ = (
+        Index("uq_child_file", "notice_id", "child_id", unique=True),
+        Index("ix_child_file_kept", "notice_id", postgresql_where=text("erased_at is null")),
+        CheckConstraint("kind in ('pdf','png','jpeg')", name="kind"),
+        CheckConstraint("(body_enc is null) = (erased_at is not null)", name="erased"),
+    )
+
+
+def _added_meanwhile() -> Stale:
+    return Stale(
+        Words(
+            "刚刚有人给同一个孩子加了文件，请刷新后查看。",
+            "Somebody else has just added a file for the same child; reload and look.",
+        )
+    )
+
+
+explain("uq_child_file", _added_meanwhile)
 
 
 class FollowUp(Row, Base):

@@ -85,7 +85,10 @@ UNREACHED = frozenset({"failed", "undelivered", "suppressed", "expired", "skippe
 def notices_of(session: Session, actor: Actor, limit: int = 50) -> list[NoticeLine]:
     """The newest notices the actor may read, sent by or to their classes."""
     notices = session.scalars(
-        visible(Notice, actor, Action.NOTICE_READ).order_by(Notice.id.desc()).limit(limit)
+        visible(Notice, actor, Action.NOTICE_READ)
+        .where(Notice.state != "draft")
+        .order_by(Notice.id.desc())
+        .limit(limit)
     ).all()
     counts = {
         row[0]: row[1:]
@@ -142,8 +145,12 @@ def families_over(session: Session, notice: Notice) -> int | None:
 
 
 def notice_of(session: Session, actor: Actor, notice_id: int) -> Notice:
-    """A notice the actor may read as staff; NotFound otherwise."""
-    found = session.scalar(visible(Notice, actor, Action.NOTICE_READ).where(Notice.id == notice_id))
+    """A notice the actor may read as staff, be it sent or not; NotFound otherwise, and for a draft."""
+    found = session.scalar(
+        visible(Notice, actor, Action.NOTICE_READ).where(
+            Notice.id == notice_id, Notice.state != "draft"
+        )
+    )
     if found is None:
         raise NotFound()
     return found

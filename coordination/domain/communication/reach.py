@@ -11,8 +11,8 @@ from sqlalchemy import Select, select
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
-from coordination.domain.communication.models import Notice
-from coordination.domain.people.models import ClassGroup, Organisation
+from coordination.domain.communication.models import ChildFile, Notice
+from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.domain.people.recipients import children_in, children_of_organisation
 from coordination.ground.actor import Actor
 from coordination.ground.errors import Invalid, NotFound
@@ -20,6 +20,8 @@ from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 WIDE = frozenset({"school", "district"})
+# of one class, those who have a file with the notice
+CHILDREN = "children"
 
 
 def addressed(uow: UnitOfWork, class_ids: Collection[int], org_id: int | None) -> Notice:
@@ -67,6 +69,14 @@ def _classes(uow: UnitOfWork, class_ids: Collection[int]) -> list[ClassGroup]:
 
 def children_of(notice: Notice, today: date) -> Select[int]:
     """The children a notice is about."""
+    if notice.reach == CHILDREN:
+        filed = select(ChildFile.child_id).where(ChildFile.notice_id == notice.id)
+        return children_in(notice.class_ids, today).where(Person.id.in_(filed))
+    return children_around(notice, today)
+
+
+def children_around(notice: Notice, today: date) -> Select[int]:
+    """The children of its whole school or classes, whose names a text must be careful with."""
     if notice.reach in WIDE:
         return children_of_organisation(notice.school_id, today)
     return children_in(notice.class_ids, today)

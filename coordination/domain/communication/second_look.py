@@ -158,7 +158,7 @@ def returned(session: Session, actor: Actor) -> Sequence[Notice]:
     """Notices of the actor that came back to be changed."""
     return session.scalars(
         select(Notice)
-        .where(Notice.state == "draft", Notice.sender_id == actor.person_id)
+        .where(Notice.state == "returned", Notice.sender_id == actor.person_id)
         .order_by(Notice.id)
         .limit(20)
     ).all()
@@ -170,7 +170,7 @@ def notice_to_look_at(session: Session, actor: Actor, notice_id: int) -> Notice:
         visible(Notice, actor, Action.NOTICE_APPROVE).where(
             Notice.id == notice_id,
             or_(
-                Notice.state.in_(("awaiting", "draft")),
+                Notice.state.in_(("awaiting", "returned")),
                 Notice.approved_by_id.is_not(None),
             ),
         )
@@ -217,7 +217,7 @@ def send_back(uow: UnitOfWork, *, notice_id: int, seal: str, reason: str) -> Not
                 )
             }
         )
-    notice.state = "draft"
+    notice.state = "returned"
     notice.returned_by_id, notice.returned_reason = uow.actor.person_id, said
     uow.record(NoticeReturned(notice.id))
     return notice

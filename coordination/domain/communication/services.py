@@ -29,6 +29,7 @@ from coordination.domain.communication.events import (
 from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.communication.reach import (
     addressed,
+    children_around,
     children_of,
     places_of,
 )
@@ -45,7 +46,7 @@ from coordination.ground.uow import UnitOfWork
 class Said(TypedDict):
     """What a sender says, and how: the same when a notice is sent and when it is changed.
 
-    `_write` has what holds for the rest that is left out.
+    `write` has what holds for the rest that is left out.
     """
 
     title: Text
@@ -81,7 +82,7 @@ def send_notice(
         return known
     notice = addressed(uow, class_ids, org_id)
     notice.draft_key = draft_key
-    _write(uow, notice, **said)
+    write(uow, notice=notice, **said)
     return notice
 
 
@@ -106,12 +107,12 @@ def change_notice(
     whom = addressed(uow, class_ids, org_id)
     notice.school_id, notice.reach = whom.school_id, whom.reach
     notice.class_ids, notice.class_id = whom.class_ids, whom.class_id
-    _write(uow, notice, **said)
+    write(uow, notice=notice, **said)
     return notice
 
 
 # what has not left and still may
-CHANGEABLE = frozenset({"draft", "awaiting", "scheduled"})
+CHANGEABLE = frozenset({"returned", "awaiting", "scheduled"})
 
 
 def refuse_unless_changeable(notice: Notice) -> None:
@@ -136,10 +137,10 @@ def refuse_unless_changeable(notice: Notice) -> None:
         )
 
 
-def _write(
+def write(
     uow: UnitOfWork,
-    notice: Notice,
     *,
+    notice: Notice,
     title: Text,
     body: Text,
     level: str,
@@ -151,8 +152,11 @@ def _write(
     ladder_hours: int | None = None,
     page_first: bool = False,
     alert: str | None = None,
+    as_draft: bool = False,
 ) -> None:
-    """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock."""
+    """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock.
+    A draft goes to nobody yet, so that its sender has still to look at what gives reason to think.
+    """
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)
     rules.refuse_poor_text(
@@ -162,8 +166,8 @@ def _write(
         body_en=body.en,
         links_allowed=links_allowed,
     )
-    found = concerns_of(uow.session, children_of(notice, uow.now.date()), title, body)
-    rules.refuse_concerns(found, looked_at)
+    found = concerns_of(uow.session, children_around(notice, uow.now.date()), title, body)
+    rules.refuse_concerns([c for c in found if c.stops or not as_draft], looked_at)
     rules.refuse_poor_reason(urgent_reason)
     rules.refuse_odd_ladder(ladder_hours)
     rules.refuse_odd_beginning(
@@ -176,7 +180,7 @@ def _write(
         alone=timedelta(hours=ladder_hours or 0) if page_first else timedelta(0),
     )
     recipient = recipients_query(children_of(notice, uow.now.date()), uow.now.date())
-    if not uow.session.scalar(select(select(recipient).exists())):
+    if not as_draft and not uow.session.scalar(select(select(recipient).exists())):
         raise Conflict(
             Text(
                 "这里还没有登记家长，无法发送。请先导入名册。",
@@ -184,8 +188,9 @@ def _write(
             ),
             code="no_audience",
         )
+    # files go to one class, whose teacher has seen each beside its child
     # looked up before anything of a notice that waits is changed: it must not be written half-way
-    unlooked = second_look.needs(
+    unlooked = notice.reach != reach.CHILDREN and second_look.needs(
         uow.session, notice, uow.now.date(), urgent=bool(urgent_reason.strip())
     )
     notice.sender_id = _sender(uow)
@@ -200,7 +205,11 @@ def _write(
     notice.ladder_hours = ladder_hours if level == "confirm" or page_first else None
     notice.approved_by_id = notice.approved_at = None
     notice.returned_by_id = notice.returned_reason = None
-    if unlooked:
+    if as_draft:
+        notice.state = "draft"
+        uow.session.add(notice)
+        uow.session.flush()  # its files refer to it
+    elif unlooked:
         second_look.hand_over(uow, notice)
     else:
         let_go(uow, notice)
@@ -231,7 +240,7 @@ def try_notice(
         body_en=body.en,
         links_allowed=links_allowed,
     )
-    found = concerns_of(uow.session, children_of(draft, uow.now.date()), title, body)
+    found = concerns_of(uow.session, children_around(draft, uow.now.date()), title, body)
     rules.refuse_concerns([c for c in found if c.stops], ())
     person = _sender(uow)
     if not phones_in_need_of(uow.session, [person]):
@@ -296,7 +305,7 @@ def acknowledge(uow: UnitOfWork, *, notice_id: int, confirm: bool) -> None:
 def stop_notice(uow: UnitOfWork, *, notice_id: int) -> Notice:
     """Let nothing more leave; what has left cannot be called back."""
     notice = reach.locked(uow, notice_id)
-    if notice is None:
+    if notice is None or notice.state == "draft":
         raise NotFound()
     for place in places_of(notice):
         uow.authorize(Action.NOTICE_SEND, place)

@@ -357,7 +357,7 @@ def child_lines(session: Session, actor: Actor, rows: Sequence[Any], day: date) 
             ChildLine(
                 child.id,
                 child.name,
-                _number(child.source_id),
+                number_of(child.source_id),
                 Text(group.name_zh, group.name_en) if group else None,
                 tuple(_line(row, may_limit) for row in guardians.get(child.id, ())),
                 may_limit,
@@ -366,8 +366,8 @@ def child_lines(session: Session, actor: Actor, rows: Sequence[Any], day: date) 
     return lines
 
 
-def _number(source_id: str | None) -> str:
-    # a registry's own identifiers say nothing to a teacher
+def number_of(source_id: str | None) -> str:
+    """The student number as a teacher knows it; a registry's own identifiers say nothing to one."""
     school, _, number = (source_id or "").rpartition(":")
     return number if school else ""
 

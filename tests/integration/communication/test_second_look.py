@@ -250,7 +250,7 @@ def test_what_was_changed_meanwhile_is_read_again(stage: Stage) -> None:
 def test_given_back_it_is_changed_and_looked_at_again(stage: Stage, visit: Visit) -> None:
     notice = _write(stage)
     _back(stage, notice)
-    assert _notice(stage, notice).state == "draft"
+    assert _notice(stage, notice).state == "returned"
     assert _told(stage, "notice_returned") == ["school_admin"]
     page = visit("school_admin").get(f"/notices/{notice}").get_data(as_text=True)
     assert "请写明集合地点" in page
