@@ -77,6 +77,7 @@ WHO = (
     ("communication.show_number", "lijing"),
     ("communication.stop", "lijing"),
     ("communication.confirm_mine", "parent"),
+    ("consents.record", "liufang"),
     ("consents.show", "parent"),
     ("feeds.", "lijing"),
     ("people.apply_import", "admin"),
@@ -109,6 +110,8 @@ TABLES = {
     "session_id": "select min(id) from practice_session",
     "need_id": "select max(id) from shift_need",
     "request_id": "select max(id) from consent_request",
+    "child_id": "select min(child_id) from consent_ask"
+    " where request_id = (select max(id) from consent_request)",
     "batch_id": "select max(id) from roster_batch",
     "source_id": "select min(id) from busy_source",
     "org_id": "select min(id) from organisation where kind = 'school'",

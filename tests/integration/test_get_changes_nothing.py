@@ -53,6 +53,7 @@ TABLES = {
     "org_id": "organisation",
     "token_id": "feed_token",
     "message_id": "outbox_message",
+    "child_id": "person",
     "person_id": "person",
     "membership_id": "membership",
     "guardianship_id": "guardianship",

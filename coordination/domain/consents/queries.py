@@ -23,6 +23,8 @@ class AskedChild:
     name: str
     state: str
     own: ConsentAnswer | None
+    # who of the school wrote the own answer down, if it came on paper or by word of mouth
+    recorded_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +49,10 @@ def request_for(session: Session, actor: Actor, request_id: int) -> AskedFamily:
         raise NotFound()
     states = state_for(session, request_id, [r.child_id for r in rows])
     own = {
-        a.child_id: a
-        for a in session.scalars(
-            select(ConsentAnswer)
+        a.child_id: (a, by)
+        for a, by in session.execute(
+            select(ConsentAnswer, Person.name)
+            .outerjoin(Person, Person.id == ConsentAnswer.recorded_by_id)
             .where(
                 ConsentAnswer.request_id == request_id,
                 ConsentAnswer.guardian_id == actor.person_id,
@@ -62,7 +65,8 @@ def request_for(session: Session, actor: Actor, request_id: int) -> AskedFamily:
         request,
         Text(school.name_zh, school.name_en),
         tuple(
-            AskedChild(r.child_id, r.name, states[r.child_id], own.get(r.child_id)) for r in rows
+            AskedChild(r.child_id, r.name, states[r.child_id], *own.get(r.child_id, (None, None)))
+            for r in rows
         ),
     )
 

@@ -20,6 +20,15 @@ STATES = {
 }
 
 
+# how an answer may reach the school otherwise than by the guardian's own hand on the page
+RECORDED = {
+    "paper": Text("纸质回执", "Paper slip"),
+    "phone": Text("电话口头", "By phone"),
+    "in_person": Text("当面口头", "In person"),
+}
+LONGEST_NOTE = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """One answer, in the order given."""
