@@ -4,7 +4,7 @@ slip leads: the teacher writes down the answer there.
 
 from __future__ import annotations
 
-from flask import redirect, render_template, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coordination.blueprints.consents.blueprint import bp
@@ -88,6 +88,8 @@ def record(request_id: int, child_id: int) -> ResponseReturnValue:
         for zh in [language() == "zh"]
         for s in slip.sheet.signers
     ]
+    if request.method == "GET" and len(slip.sheet.signers) == 1:
+        form.guardian.data = str(slip.sheet.signers[0].guardian_id)
     # who is refused sees the newest answer below, and may press again
     form.last.data = str(slip.last_id)
     return render_form(

@@ -54,7 +54,7 @@ def _page(
         title=Text(family.request.title_zh, family.request.title_en),
         body=Text(family.request.body_zh, family.request.body_en),
         names={c.child_id: mask_name(c.name) for c in family.children},
-        closed=family.request.due_at <= clock.now() or family.request.state != "open",
+        now=clock.now(),
         states=STATES,
         recorded=RECORDED,
         action=action,

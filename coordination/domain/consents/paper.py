@@ -103,7 +103,7 @@ class Slip:
     last_id: int
 
 
-def _asked(actor: Actor, request_id: int, today: date) -> Select[Any]:
+def _asked(actor: Actor, request_id: int, today: date) -> Select[int, str, str, str, str, str]:
     """Children of the actor's classes of whom consent is asked, in the order of the list."""
     return (
         select(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from coordination.ground.text import Text
 
@@ -27,6 +28,8 @@ RECORDED = {
     "in_person": Text("当面口头", "In person"),
 }
 LONGEST_NOTE = 200
+# how long a guardian may put right what the school noted, although the time to answer is over
+OBJECTION = timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,11 @@ def state_of(answers: Sequence[Answered]) -> str:
     if "given" in words:
         return "conflict"
     return "withdrawn" if words == {"withdrawn"} else "refused"
+
+
+def answers_until(due_at: datetime, noted_at: datetime | None) -> datetime:
+    """Until when a guardian may answer whose last answer the school noted at `noted_at`, if it did."""
+    return due_at if noted_at is None else max(due_at, noted_at + OBJECTION)
 
 
 def text_hash(title: Text, body: Text) -> str:

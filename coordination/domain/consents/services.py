@@ -142,7 +142,18 @@ def answer(
     if guardian not in who_may_answer(uow.session, [child_id], uow.now.date()):
         raise Forbidden()
     refuse_replaced(uow, request_id=request_id)
-    if request.due_at <= uow.now:
+    own = uow.session.scalar(
+        select(ConsentAnswer)
+        .where(
+            ConsentAnswer.request_id == request_id,
+            ConsentAnswer.child_id == child_id,
+            ConsentAnswer.guardian_id == guardian,
+        )
+        .order_by(ConsentAnswer.id.desc())
+        .limit(1)
+    )
+    noted_at = own.at if own is not None and own.recorded_by_id is not None else None
+    if rules.answers_until(request.due_at, noted_at) <= uow.now:
         raise TooLate(
             Text(
                 "已过答复截止时间，请直接联系班主任。",

@@ -450,6 +450,31 @@ def test_the_school_can_note_an_answer_until_the_session_begins(stage: Outing, a
     assert len(answers(stage)) == 1
 
 
+def test_what_the_school_noted_can_be_put_right_for_two_days(stage: Outing) -> None:
+    session = stage.plan(NOW + 70 * HOUR, signup_until=NOW + HOUR)
+    stage.enrol(session)  # to be answered within 46 hours
+    clock.travel_to(NOW + 47 * HOUR)
+    record(stage, session, "guardian", "child", route="phone", note="上午来电")
+    clock.travel_to(NOW + 69 * HOUR)
+    with pytest.raises(TooLate):
+        stage.answer(session, "guardian", "brother", "refused")
+    assert stage.answer(session, "guardian", "child", "refused") == "refused"
+    with pytest.raises(TooLate):  # that was the family's own word, in time once
+        stage.answer(session, "guardian", "child", "given")
+    assert [a.response for a in answers(stage)] == ["given", "refused"]
+
+
+def test_two_days_later_it_stands(stage: Outing, visit: Visit) -> None:
+    session = stage.plan(NOW + 90 * HOUR, signup_until=NOW + HOUR)
+    stage.enrol(session)  # to be answered within 66 hours
+    record(stage, session, "guardian", "child")
+    page = visit("guardian").get(f"/consents/{stage.request_of(session)}").text
+    assert "如有不符，请在 2026年11月27日（周五）03:00 前更改。" in page
+    clock.travel_to(NOW + 67 * HOUR)
+    with pytest.raises(TooLate):
+        stage.answer(session, "guardian", "child", "refused")
+
+
 def test_a_disagreement_on_paper_clears_nobody(stage: Outing, asked: int) -> None:
     stage.answer(asked, "friend_mother", "friend", "given")
     (mothers,) = answers(stage)
