@@ -18,6 +18,7 @@ class Action(StrEnum):
     BOOKING_WITHDRAW = "booking.withdraw"
     CLASS_READ = "class.read"
     CONSENT_ANSWER = "consent.answer"
+    CONSENT_RECORD = "consent.record"
     CUSTODY_LIMIT = "custody.limit"
     DELIVERY_RUN = "delivery.run"
     ENROLMENT_CLASS = "enrolment.class"

@@ -47,6 +47,8 @@ POLICY: dict[Action, Rule] = {
     Action.BOOKING_WITHDRAW: _SCHOOL | IN_CLASS | DISTRICT,
     Action.CLASS_READ: DISTRICT | _SCHOOL | IN_CLASS,
     Action.CONSENT_ANSWER: OF_CHILD,
+    # to print the question, and to write down what came back on paper or by word of mouth
+    Action.CONSENT_RECORD: _SCHOOL | IN_CLASS,
     Action.CUSTODY_LIMIT: _SCHOOL,
     Action.DELIVERY_RUN: holding(Role.DISTRICT_ADMIN),
     Action.ENROLMENT_CLASS: _SCHOOL | IN_CLASS,

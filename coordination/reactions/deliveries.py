@@ -17,14 +17,14 @@ from sqlalchemy.orm import Session
 
 from coordination.domain.communication import limits
 from coordination.domain.communication.models import Notice, NoticeRecipient
-from coordination.domain.consents.models import ConsentAsk
+from coordination.domain.consents.models import ConsentAnswer, ConsentAsk
 from coordination.domain.people import contacts
 from coordination.domain.people.models import ContactPoint, Guardianship, Person
 from coordination.domain.people.recipients import is_told
 from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock, crypto
 from coordination.ground.text import LANGUAGES
-from coordination.reactions import by_mail, together
+from coordination.reactions import by_mail, on_consents, together
 from coordination.reactions.quiet_hours import (
     AT_ONCE,
     EVENING,
@@ -256,5 +256,9 @@ def children_concerned(
     if subject_type == "consent":
         return set(
             session.scalars(select(ConsentAsk.child_id).where(ConsentAsk.request_id == subject_id))
+        )
+    if subject_type == on_consents.SUBJECT:
+        return set(
+            session.scalars(select(ConsentAnswer.child_id).where(ConsentAnswer.id == subject_id))
         )
     return set()

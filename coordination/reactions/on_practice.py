@@ -42,6 +42,7 @@ from coordination.domain.practice.rules import reason_in_words
 from coordination.domain.volunteering import services as volunteering
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
 from coordination.domain.volunteering.services import HELD
+from coordination.ground.errors import TooLate
 from coordination.ground.text import Text, mask_name
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions import invitations, reminders
@@ -300,7 +301,14 @@ def consent_answered(uow: UnitOfWork, event: ConsentAnswered) -> None:
     if event.subject_type != "session":
         return
     session_id, child = event.subject_id, event.child_id
-    practice.lock_session(uow, session_id=session_id)
+    held = practice.lock_session(uow, session_id=session_id)
+    if held.starts_at <= uow.now:
+        raise TooLate(
+            Text(
+                "活动已经开始，不能再登记答复。",
+                "The session has begun; answers can no longer be noted.",
+            )
+        )
     # the session may have moved while this answer was on its way: a yes counts for the old time only
     consents.refuse_replaced(uow, request_id=event.request_id)
     if event.state == "given":

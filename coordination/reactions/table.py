@@ -39,7 +39,7 @@ from coordination.domain.communication.events import (
     NoticeToLookAt,
     QuietPolicySet,
 )
-from coordination.domain.consents.events import ConsentAnswered, ConsentAsked
+from coordination.domain.consents.events import ConsentAnswered, ConsentAsked, ConsentRecorded
 from coordination.domain.people.events import (
     NoticeHourChosen,
     PhoneChecked,
@@ -68,6 +68,7 @@ from coordination.reactions import (
     on_bookings,
     on_calendars,
     on_communication,
+    on_consents,
     on_people,
     on_practice,
     on_volunteering,
@@ -88,6 +89,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ClassEnrolled: (on_practice.class_enrolled,),
     ConsentAnswered: (on_practice.consent_answered,),
     ConsentAsked: (on_practice.consent_asked,),
+    ConsentRecorded: (on_consents.recorded,),
     NoticeHourChosen: (on_people.notice_hour_chosen,),
     NoticeReturned: (on_communication.returned,),
     NoticeStopped: (on_communication.stop,),

@@ -74,6 +74,7 @@ TYPES: Mapping[str, Type] = {
 SAMPLES: Mapping[str, Text] = {
     "activity": Text("茶园采摘实践", "Tea picking"),
     "adults": Text("3", "3"),
+    "answer": Text("同意", "Agreed"),
     "back": Text("16:30", "16:30"),
     "bring": Text("水杯、帽子、雨衣", "water, hat, raincoat"),
     "calendar": Text("茶园预约表", "Tea garden bookings"),
@@ -88,6 +89,7 @@ SAMPLES: Mapping[str, Text] = {
     "reason": Text("暴雨预警", "storm warning"),
     "resource": Text("社区茶园", "Tea garden"),
     "role": Text("安全员", "safety"),
+    "route": Text("纸质回执", "Paper slip"),
     "school": Text("光明小学", "Guangming School"),
     "sender": Text("光明小学三年级2班", "Guangming School, Year 3 Class 2"),
     "since": Text("11月26日（周四）08:00", "Thu 26 Nov, 08:00"),

@@ -78,6 +78,7 @@ WHO = (
     ("communication.stop", "lijing"),
     ("communication.confirm_mine", "parent"),
     ("communication.my_file", "parent"),
+    ("consents.record", "liufang"),
     ("consents.show", "parent"),
     ("feeds.", "lijing"),
     ("people.apply_import", "admin"),

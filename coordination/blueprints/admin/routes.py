@@ -57,6 +57,7 @@ KINDS = {
     "notice_to_look_at": Text("通知待复核", "Notice waits for a second look"),
     "sign_in_code": Text("登录验证码", "Sign-in code"),
     "consent_asked": Text("知情同意", "Consent asked"),
+    "consent_recorded": Text("学校登记了答复", "Answer noted by the school"),
     "consent_reminder": Text("催答复", "Reminder to answer"),
     "enrolment_base": Text("报名告知基地", "Sign-up, to the base"),
     "enrolment_place": Text("候补递补", "A place became free"),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
+from coordination.blueprints.consents import paper
+from coordination.blueprints.consents.blueprint import bp
 from coordination.domain.consents import queries, services
-from coordination.domain.consents.rules import STATES
+from coordination.domain.consents.rules import RECORDED, STATES
 from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.ground import clock
@@ -22,7 +24,7 @@ from coordination.web.opening import opens
 from coordination.web.request import act_as, current_actor, language, reading, unit_of_work
 from coordination.web.waiting import Waiting, waits_for_family
 
-bp = Blueprint("consents", __name__, url_prefix="/consents")
+__all__ = ["bp", "paper"]
 
 opens("consent", "consents.open_request")
 
@@ -52,8 +54,9 @@ def _page(
         title=Text(family.request.title_zh, family.request.title_en),
         body=Text(family.request.body_zh, family.request.body_en),
         names={c.child_id: mask_name(c.name) for c in family.children},
-        closed=family.request.due_at <= clock.now() or family.request.state != "open",
+        now=clock.now(),
         states=STATES,
+        recorded=RECORDED,
         action=action,
         refusal=refusal,
         typed=typed,

@@ -20,6 +20,8 @@ from coordination.blueprints.practice.forms import (
     MoveForm,
     SessionForm,
 )
+from coordination.domain.consents import services as consents
+from coordination.domain.consents.paper import children_to_record
 from coordination.domain.consents.rules import STATES as CONSENTS
 from coordination.domain.people.models import ClassGroup
 from coordination.domain.people.recipients import children_of_classes, guardians_of_children
@@ -178,6 +180,13 @@ def show(session_id: int) -> ResponseReturnValue:
         classes = [c for c in everybody if queries.may_see_class(actor, line, c)]
         counts = queries.consent_counts(held, session_id)
         children = queries.children_in(held, actor, session_id)
+        asked = consents.open_request(held, "session", session_id)
+        # child -> whether the family has answered, of those whose answers the viewer may note
+        noting = (
+            children_to_record(held, actor, asked.id, when.today())
+            if asked is not None and asked.state == "open" and line.session.starts_at > clock.now()
+            else {}
+        )
         shifts = shifts_of_session(held, session_id)
         enrollable = queries.classes_to_enrol(held, actor)
         next_reminder = reminders.next_of(held, session_id)
@@ -190,6 +199,8 @@ def show(session_id: int) -> ResponseReturnValue:
         classes=classes,
         counts=counts,
         children=children,
+        asked=asked,
+        noting=noting,
         shifts=shifts,
         states=STATES,
         enrolments=ENROLMENTS,

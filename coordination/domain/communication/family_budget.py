@@ -47,6 +47,7 @@ TO_FAMILIES = frozenset(
     {
         "booking_cancelled_family",
         "consent_asked",
+        "consent_recorded",
         "consent_reminder",
         "enrolment_place",
         "notice",

@@ -24,3 +24,10 @@ class ConsentAnswered(Event):
     subject_id: int
     child_id: int
     state: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRecorded(Event):
+    """The school wrote down what a guardian answered on paper or by word of mouth."""
+
+    answer_id: int

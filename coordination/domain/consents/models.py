@@ -51,7 +51,10 @@ class ConsentAsk(Row, Base):
 
 
 class ConsentAnswer(Row, Base):
-    """同意记录: one answer of one guardian for one child; never changed, never removed."""
+    """同意记录: one answer of one guardian for one child; never changed, never removed.
+
+    `recorded_by_id` is who wrote down an answer that came on paper or by word of mouth.
+    """
 
     __tablename__ = "consent_answer"
     request_id: Mapped[int] = mapped_column(ForeignKey("consent_request.id"), index=True)
@@ -63,10 +66,15 @@ class ConsentAnswer(Row, Base):
     text_hash: Mapped[str]
     signed_name: Mapped[str]
     note: Mapped[str] = mapped_column(server_default="")
+    recorded_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     at: Mapped[datetime]
 
     __scope__ = {"child": "child_id", "person": "guardian_id"}
     __table_args__ = (
         CheckConstraint("response in ('given','refused','withdrawn')", name="response"),
         CheckConstraint("route in ('code','web','paper','phone','in_person')", name="route"),
+        CheckConstraint(
+            "(route in ('paper','phone','in_person')) = (recorded_by_id is not null)",
+            name="recorded",
+        ),
     )

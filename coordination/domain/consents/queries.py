@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.domain.consents.models import ConsentAnswer, ConsentAsk, ConsentRequest
+from coordination.domain.consents.rules import answers_until
 from coordination.domain.consents.services import state_for
 from coordination.domain.people.models import Organisation, Person
 from coordination.ground.actor import Actor
@@ -23,6 +25,10 @@ class AskedChild:
     name: str
     state: str
     own: ConsentAnswer | None
+    # who of the school wrote the own answer down, if it came on paper or by word of mouth
+    recorded_by: str | None
+    # the own answer may be given or changed until then
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +53,10 @@ def request_for(session: Session, actor: Actor, request_id: int) -> AskedFamily:
         raise NotFound()
     states = state_for(session, request_id, [r.child_id for r in rows])
     own = {
-        a.child_id: a
-        for a in session.scalars(
-            select(ConsentAnswer)
+        a.child_id: (a, by)
+        for a, by in session.execute(
+            select(ConsentAnswer, Person.name)
+            .outerjoin(Person, Person.id == ConsentAnswer.recorded_by_id)
             .where(
                 ConsentAnswer.request_id == request_id,
                 ConsentAnswer.guardian_id == actor.person_id,
@@ -58,13 +65,12 @@ def request_for(session: Session, actor: Actor, request_id: int) -> AskedFamily:
         )
     }
     school = session.get_one(Organisation, rows[0].school_id)
-    return AskedFamily(
-        request,
-        Text(school.name_zh, school.name_en),
-        tuple(
-            AskedChild(r.child_id, r.name, states[r.child_id], own.get(r.child_id)) for r in rows
-        ),
-    )
+    children = []
+    for row in rows:
+        answer, by = own.get(row.child_id, (None, None))
+        until = answers_until(request.due_at, answer.at if answer and by else None)
+        children.append(AskedChild(row.child_id, row.name, states[row.child_id], answer, by, until))
+    return AskedFamily(request, Text(school.name_zh, school.name_en), tuple(children))
 
 
 def requests_of(session: Session, actor: Actor) -> list[AskedFamily]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from coordination.ground.text import Text
 
@@ -18,6 +19,17 @@ STATES = {
     "conflict": Text("监护人意见不一致", "Guardians disagree"),
     "withdrawn": Text("已撤回", "Withdrawn"),
 }
+
+
+# how an answer may reach the school otherwise than by the guardian's own hand on the page
+RECORDED = {
+    "paper": Text("纸质回执", "Paper slip"),
+    "phone": Text("电话口头", "By phone"),
+    "in_person": Text("当面口头", "In person"),
+}
+LONGEST_NOTE = 200
+# how long a guardian may put right what the school noted, although the time to answer is over
+OBJECTION = timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +53,11 @@ def state_of(answers: Sequence[Answered]) -> str:
     if "given" in words:
         return "conflict"
     return "withdrawn" if words == {"withdrawn"} else "refused"
+
+
+def answers_until(due_at: datetime, noted_at: datetime | None) -> datetime:
+    """Until when a guardian may answer whose last answer the school noted at `noted_at`, if it did."""
+    return due_at if noted_at is None else max(due_at, noted_at + OBJECTION)
 
 
 def text_hash(title: Text, body: Text) -> str:

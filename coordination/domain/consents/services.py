@@ -133,7 +133,7 @@ def answer(
     language: str,
 ) -> str:
     """One guardian's answer for one child; returns the child's state."""
-    asked = _lock_ask(uow, request_id, child_id)
+    asked = lock_ask(uow, request_id=request_id, child_id=child_id)
     request = uow.session.get(ConsentRequest, request_id)
     if asked is None or request is None:
         raise NotFound()
@@ -142,7 +142,18 @@ def answer(
     if guardian not in who_may_answer(uow.session, [child_id], uow.now.date()):
         raise Forbidden()
     refuse_replaced(uow, request_id=request_id)
-    if request.due_at <= uow.now:
+    own = uow.session.scalar(
+        select(ConsentAnswer)
+        .where(
+            ConsentAnswer.request_id == request_id,
+            ConsentAnswer.child_id == child_id,
+            ConsentAnswer.guardian_id == guardian,
+        )
+        .order_by(ConsentAnswer.id.desc())
+        .limit(1)
+    )
+    noted_at = own.at if own is not None and own.recorded_by_id is not None else None
+    if rules.answers_until(request.due_at, noted_at) <= uow.now:
         raise TooLate(
             Text(
                 "已过答复截止时间，请直接联系班主任。",
@@ -159,29 +170,33 @@ def answer(
                 )
             }
         )
-    uow.session.add(
-        ConsentAnswer(
-            request_id=request_id,
-            child_id=child_id,
-            guardian_id=guardian,
-            response=response,
-            route=route,
-            language=language,
-            text_hash=request.text_hash,
-            signed_name=signed_name.strip()[:60],
-            note="",
-            at=uow.now,
-        )
+    given = ConsentAnswer(
+        request_id=request_id,
+        child_id=child_id,
+        guardian_id=guardian,
+        response=response,
+        route=route,
+        language=language,
+        text_hash=request.text_hash,
+        signed_name=signed_name.strip()[:60],
+        note="",
+        at=uow.now,
     )
+    return keep(uow, request=request, given=given)
+
+
+def keep(uow: UnitOfWork, *, request: ConsentRequest, given: ConsentAnswer) -> str:
+    """Add a checked answer; returns what the child's consent now amounts to."""
+    uow.session.add(given)
     uow.session.flush()  # the new answer counts in the state
-    state = state_for(uow.session, request_id, [child_id])[child_id]
+    state = state_for(uow.session, request.id, [given.child_id])[given.child_id]
     uow.record(
-        ConsentAnswered(request_id, request.subject_type, request.subject_id, child_id, state)
+        ConsentAnswered(request.id, request.subject_type, request.subject_id, given.child_id, state)
     )
     return state
 
 
-def _lock_ask(uow: UnitOfWork, request_id: int, child_id: int) -> ConsentAsk | None:
+def lock_ask(uow: UnitOfWork, *, request_id: int, child_id: int) -> ConsentAsk | None:
     """Two guardians of one child queue up: each one's answer counts the other's."""
     return uow.session.scalar(
         select(ConsentAsk)

@@ -63,7 +63,7 @@ def test_without_the_lock_neither_hears_the_other(
 ) -> None:
     said: list[str] = []
 
-    def unlocked(uow: UnitOfWork, request_id: int, child_id: int) -> ConsentAsk | None:
+    def unlocked(uow: UnitOfWork, *, request_id: int, child_id: int) -> ConsentAsk | None:
         return uow.session.scalar(
             select(ConsentAsk).where(
                 ConsentAsk.request_id == request_id, ConsentAsk.child_id == child_id
@@ -79,7 +79,7 @@ def test_without_the_lock_neither_hears_the_other(
         said.extend(found.values())
         return found
 
-    monkeypatch.setattr(consents, "_lock_ask", unlocked)
+    monkeypatch.setattr(consents, "lock_ask", unlocked)
     monkeypatch.setattr(consents, "state_for", listen)
     parents_disagree(stage, asked)
     assert sorted(said) == ["given", "refused"]  # nobody was told that they disagree
