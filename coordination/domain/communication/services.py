@@ -107,6 +107,8 @@ def change_notice(
     whom = addressed(uow, class_ids, org_id)
     notice.school_id, notice.reach = whom.school_id, whom.reach
     notice.class_ids, notice.class_id = whom.class_ids, whom.class_id
+    if said.get("urgent_reason") and said["level"] == "confirm":
+        said.setdefault("alert", notice.alert)  # with other words it goes the same ways
     write(uow, notice=notice, **said)
     return notice
 

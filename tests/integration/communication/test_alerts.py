@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import alerts, calls, queries, services
+from coordination.domain.communication import alerts, calls, queries, second_look, services
 from coordination.domain.communication.models import Notice
 from coordination.domain.people import contacts
 from coordination.ground import clock
@@ -200,6 +200,40 @@ def _count(stage: Stage, notice: int) -> list[tuple[int, int]]:
             session, session.get_one(Notice, notice), clock.now().date()
         )
     return [(place.known, place.children) for place in found]
+
+
+@pytest.mark.parametrize(
+    ("how", "kept"),
+    [
+        ({"urgent_reason": "暴雨红色预警", "level": "confirm"}, "cancelled"),
+        ({"urgent_reason": "暴雨红色预警", "level": "info"}, None),
+        ({"urgent_reason": "", "level": "confirm"}, None),
+    ],
+)
+def test_changed_while_it_waits_for_a_second_person_it_stays_an_alert_if_it_still_can_be(
+    stage: Stage, how: dict[str, str], kept: str | None
+) -> None:
+    stage.act(
+        "district_admin",
+        lambda uow: second_look.set_policy(
+            uow, org_id=stage.world.things["district"], above=1, urgent_too=True
+        ),
+    )
+    notice = _alert(stage)
+    stage.act(
+        "teacher",
+        lambda uow: services.change_notice(
+            uow,
+            notice_id=notice,
+            class_ids=[stage.world.things["class_a"]],
+            title=TITLE,
+            body=TITLE,
+            **how,  # type: ignore[arg-type]
+        ),
+    )
+    with Session(stage.engine) as session:
+        held = session.get_one(Notice, notice)
+        assert (held.state, held.alert) == ("awaiting", kept)
 
 
 def test_only_who_may_write_to_the_class_sends_one(stage: Stage) -> None:
