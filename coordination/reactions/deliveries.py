@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, any_, select
+from sqlalchemy import Connection, any_, func, select
 from sqlalchemy.orm import Session
 
 from coordination.domain.communication import limits
@@ -224,7 +224,11 @@ def _cut_off(session: Session, messages: Sequence[Pending], today: date) -> set[
     found: set[int] = set()
     for (kind, subject_id), group in by_subject.items():
         readers = {m.recipient_id for m in group}
-        children = children_concerned(session, kind, subject_id, readers)
+        if kind == "notice":
+            cut = _named_in_vain(session, subject_id, readers, today)
+            found |= {m.id for m in group if m.recipient_id in cut}
+            continue
+        children = children_concerned(session, kind, subject_id)
         if not children:
             continue
         pairs = session.execute(
@@ -238,17 +242,27 @@ def _cut_off(session: Session, messages: Sequence[Pending], today: date) -> set[
     return found
 
 
-def children_concerned(
-    session: Session, subject_type: str, subject_id: int, readers: Collection[int]
+def _named_in_vain(
+    session: Session, notice_id: int, readers: Collection[int], today: date
 ) -> set[int]:
+    """Readers to whom a notice's text names a child of whom they may not be told now. It was written
+    with all their children's names, so it does not go for the others either; the school phones."""
+    row = NoticeRecipient
+    named = (
+        select(row.guardian_id, func.unnest(row.child_ids).label("child_id"))
+        .where(row.notice_id == notice_id, row.guardian_id.in_(readers))
+        .subquery("named")
+    )
+    told = select(Guardianship.id).where(
+        Guardianship.guardian_id == named.c.guardian_id,
+        Guardianship.child_id == named.c.child_id,
+        is_told(today),
+    )
+    return set(session.scalars(select(named.c.guardian_id).where(~told.exists())))
+
+
+def children_concerned(session: Session, subject_type: str, subject_id: int) -> set[int]:
     """The children a message is about, for the kinds of subject that concern children."""
-    if subject_type == "notice":
-        rows = session.scalars(
-            select(NoticeRecipient.child_ids).where(
-                NoticeRecipient.notice_id == subject_id, NoticeRecipient.guardian_id.in_(readers)
-            )
-        )
-        return {child for ids in rows for child in ids}
     if subject_type == "session":
         return set(
             session.scalars(select(Enrolment.child_id).where(Enrolment.session_id == subject_id))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from coordination.domain.communication import queries, services
@@ -15,6 +15,7 @@ from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from coordination.ground.text import Text
+from notifications.models import OutboxMessage
 from tests.integration.communication.conftest import BODY, Stage
 
 
@@ -203,3 +204,48 @@ def test_the_body_is_kept_in_both_languages(stage: Stage) -> None:
     with Session(stage.engine) as session:
         row = session.get_one(Notice, notice)
         assert (row.body_zh, row.body_en) == (BODY.zh, BODY.en)
+
+
+def _limit(stage: Stage, child: str) -> None:
+    """The mother of two may know nothing of one of them from now on."""
+    with stage.engine.begin() as connection:
+        connection.execute(
+            text(
+                "update guardianship set no_disclosure = true"
+                " where guardian_id = :who and child_id = :child"
+            ),
+            {"who": stage.world.people["guardian"], "child": stage.world.people[child]},
+        )
+
+
+def _mothers(stage: Stage, notice: int) -> OutboxMessage:
+    mother = stage.world.people["guardian"]
+    (found,) = (m for m in stage.messages(notice) if m.recipient_id == mother)
+    return found
+
+
+def test_a_text_that_names_a_child_whom_custody_hides_since_does_not_leave(stage: Stage) -> None:
+    notice = stage.send()
+    assert "王*雨" in (_mothers(stage, notice).body or "")
+    assert "王*宇" in (_mothers(stage, notice).body or "")
+    _limit(stage, "brother")
+    stage.deliver()
+    held = _mothers(stage, notice)
+    assert (held.state, held.reason_code) == ("suppressed", "no_longer_concerned")
+    # the others have theirs, and the school is told to phone about the other child
+    assert {m.state for m in stage.messages(notice) if m.id != held.id} == {"delivered"}
+    with Session(stage.engine) as session:
+        counts = queries.funnel(session, session.get_one(Notice, notice), clock.now())
+    assert counts.to_call
+
+
+def test_whom_custody_hid_before_is_not_named_and_the_text_about_the_other_leaves(
+    stage: Stage,
+) -> None:
+    _limit(stage, "brother")
+    notice = stage.send()
+    stage.deliver()
+    held = _mothers(stage, notice)
+    assert held.state == "delivered"
+    assert "王*雨" in (held.body or "")
+    assert "王*宇" not in (held.body or "")
