@@ -345,7 +345,10 @@ def test_the_district_sees_its_schools(stage: Stage, visit: Visit) -> None:
 
     notice = _alert(stage, "district_admin", class_ids=(), org_id=stage.world.things["district"])
     client = visit("district_admin")
-    assert "正在列出" in client.get(f"/notices/{notice}/confirmed").get_data(as_text=True)
+    listing = client.get(f"/notices/{notice}/confirmed").get_data(as_text=True)
+    assert "正在列出" in listing
+    # nobody is listed yet, and the page goes on looking
+    assert "data-live" in listing
     _write(stage)
     page = client.get(f"/notices/{notice}/confirmed").get_data(as_text=True)
     assert "0 / 3" in page
