@@ -128,12 +128,7 @@ def _send(form: AlertForm) -> ResponseReturnValue | None:
     if not done.ok or notice_id is None:
         return None
     if waits:
-        say(
-            Text(
-                "已送交复核。复核通过以前，家长不会收到。",
-                "It waits for a second person; no family gets it before that.",
-            )
-        )
+        say(compose.HANDED_OVER)
         return redirect(url_for("communication.show", notice_id=notice_id), 303)
     say(Text("紧急通知正在发出。", "The alert is on its way."))
     return redirect(url_for("communication.confirmed", notice_id=notice_id), 303)

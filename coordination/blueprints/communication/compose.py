@@ -52,6 +52,10 @@ from coordination.web.say import say
 from notifications.segments import Segments, segments
 
 LONGEST_KEY = 64
+HANDED_OVER = Text(
+    "已送交复核。复核通过以前，家长不会收到。",
+    "It waits for a second person; no family gets it before that.",
+)
 
 
 def links_allowed() -> bool:
@@ -374,12 +378,7 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
             wait = wait_at(planned or clock.now()) if texts else None
             zh, en = moments(wait.until if wait else planned or clock.now())
             if waits:
-                say(
-                    Text(
-                        "已送交复核。复核通过以前，家长不会收到。",
-                        "It waits for a second person; no family gets it before that.",
-                    )
-                )
+                say(HANDED_OVER)
             elif planned:
                 say(Text(f"已定时，将于 {zh} 发出。", f"Scheduled: it leaves on {en}."))
             elif alone(form):

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
-from coordination.domain.communication import budgets
+from coordination.domain.communication import budgets, policies
 from coordination.domain.communication.models import FamilyBudget
 from coordination.domain.people.models import ContactPoint
 from coordination.domain.people.recipients import recipients_query
@@ -73,7 +73,8 @@ def held_by(waits: Waits) -> None:
 
 def chosen(session: Session) -> int | None:
     """What the district has set; None if it has not."""
-    return session.scalar(select(FamilyBudget.per_week).order_by(FamilyBudget.id).limit(1))
+    found = policies.chosen(session, FamilyBudget)
+    return found.per_week if found is not None else None
 
 
 def set_per_week(uow: UnitOfWork, *, org_id: int, per_week: int | None) -> None:
@@ -88,15 +89,10 @@ def set_per_week(uow: UnitOfWork, *, org_id: int, per_week: int | None) -> None:
                 )
             }
         )
-    known = uow.session.scalar(select(FamilyBudget).order_by(FamilyBudget.id).limit(1))
-    if not per_week:
-        if known is not None:
-            uow.session.delete(known)
-        return
-    if known is None:
-        known = FamilyBudget(org_id=org_id)
-        uow.session.add(known)
-    known.per_week = per_week
+    if per_week:
+        policies.to_set(uow, FamilyBudget, org_id).per_week = per_week
+    elif (known := policies.chosen(uow.session, FamilyBudget)) is not None:
+        uow.session.delete(known)
 
 
 def monday_of(at: datetime) -> date:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
+from coordination.domain.communication import policies
 from coordination.domain.communication.models import TextLimit
 from coordination.ground.errors import Invalid
 from coordination.ground.text import Text
@@ -19,7 +19,8 @@ MOST_PER_DAY = 100
 
 def chosen(session: Session) -> int | None:
     """What the district has set; None if it has not."""
-    return session.scalar(select(TextLimit.per_day).order_by(TextLimit.id).limit(1))
+    found = policies.chosen(session, TextLimit)
+    return found.per_day if found is not None else None
 
 
 def per_day(session: Session) -> int:
@@ -39,8 +40,4 @@ def set_per_day(uow: UnitOfWork, *, org_id: int, per_day: int) -> None:
                 )
             }
         )
-    known = uow.session.scalar(select(TextLimit).order_by(TextLimit.id).limit(1))
-    if known is None:
-        known = TextLimit(org_id=org_id)
-        uow.session.add(known)
-    known.per_day = per_day
+    policies.to_set(uow, TextLimit, org_id).per_day = per_day

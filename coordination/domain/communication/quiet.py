@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import time
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
-from coordination.domain.communication import rules
+from coordination.domain.communication import policies, rules
 from coordination.domain.communication.events import QuietPolicySet
 from coordination.domain.communication.models import QuietPolicy
 from coordination.ground.uow import UnitOfWork
@@ -17,7 +16,7 @@ from coordination.ground.uow import UnitOfWork
 
 def policy_of(session: Session) -> QuietPolicy | None:
     """The district's policy; None if it has set none."""
-    return session.scalar(select(QuietPolicy).order_by(QuietPolicy.id).limit(1))
+    return policies.chosen(session, QuietPolicy)
 
 
 def set_policy(
@@ -40,10 +39,7 @@ def set_policy(
         quiet_from=quiet_from,
         quiet_until=quiet_until,
     )
-    policy = policy_of(uow.session)
-    if policy is None:
-        policy = QuietPolicy(org_id=org_id)
-        uow.session.add(policy)
+    policy = policies.to_set(uow, QuietPolicy, org_id)
     policy.quiet_from, policy.quiet_until, policy.rest_days = quiet_from, quiet_until, rest_days
     policy.gather_from, policy.gather_at = gather_from, gather_at
     if uow.session.is_modified(policy):

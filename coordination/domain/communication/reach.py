@@ -77,9 +77,7 @@ def children_of(notice: Notice, today: date) -> Select[int]:
 
 def children_around(notice: Notice, today: date) -> Select[int]:
     """The children of its whole school or classes, whose names a text must be careful with."""
-    if notice.reach in WIDE:
-        return children_of_organisation(notice.school_id, today)
-    return children_in(notice.class_ids, today)
+    return children_named(notice.class_ids, notice.school_id if notice.reach in WIDE else 0, today)
 
 
 def children_named(class_ids: Collection[int], org_id: int, today: date) -> Select[int]:

@@ -84,17 +84,20 @@ def _stretch(
     if first_alert:
         told = or_(told, NoticeRecipient.skip_reason.is_not(None))  # they may have a mailbox
     query = (
-        select(NoticeRecipient.id)
+        select(NoticeRecipient.id, NoticeRecipient.skip_reason.is_(None))
         .where(NoticeRecipient.notice_id == notice.id, told, NoticeRecipient.id > begun.upto)
         .order_by(NoticeRecipient.id)
         .limit(STRETCH)
     )
     if begun.number:
         query = query.where(NoticeRecipient.nudges == begun.number)
-    ids = tuple(uow.session.scalars(query))
+    rows = uow.session.execute(query).all()
+    ids = tuple(number for number, _ in rows)
     if ids:
         begun.upto = ids[-1]
-        begun.reserved = max(0, begun.reserved - len(ids) * begun.segments_each)
+        begun.reserved = max(
+            0, begun.reserved - sum(texted for _, texted in rows) * begun.segments_each
+        )
         uow.record(NoticeStretchDue(notice.id, begun.number, ids))
     if len(ids) < STRETCH:
         begun.done_at = uow.now

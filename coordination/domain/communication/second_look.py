@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
 from coordination.authz.visibility import visible
-from coordination.domain.communication import reach
+from coordination.domain.communication import policies, reach
 from coordination.domain.communication.dispatch import let_go
 from coordination.domain.communication.events import NoticeReturned, NoticeToLookAt
 from coordination.domain.communication.models import Notice, SecondLookPolicy
 from coordination.domain.communication.reach import children_of, places_of
+from coordination.domain.people.actors import held_on
 from coordination.domain.people.models import Membership, Person
 from coordination.domain.people.recipients import recipients_query
 from coordination.ground.actor import Actor, Role
@@ -37,7 +38,7 @@ SHORTEST_REASON, LONGEST_REASON = 4, 200
 
 def policy_of(session: Session) -> SecondLookPolicy | None:
     """What the district has set; None if it has not."""
-    return session.scalar(select(SecondLookPolicy).order_by(SecondLookPolicy.id).limit(1))
+    return policies.chosen(session, SecondLookPolicy)
 
 
 def set_policy(uow: UnitOfWork, *, org_id: int, above: int | None, urgent_too: bool) -> None:
@@ -53,10 +54,7 @@ def set_policy(uow: UnitOfWork, *, org_id: int, above: int | None, urgent_too: b
                 )
             }
         )
-    policy = policy_of(uow.session)
-    if policy is None:
-        policy = SecondLookPolicy(org_id=org_id)
-        uow.session.add(policy)
+    policy = policies.to_set(uow, SecondLookPolicy, org_id)
     policy.above, policy.urgent_too = above, urgent_too
 
 
@@ -117,10 +115,7 @@ def seconds_of(session: Session, *, org_id: int, writer_id: int, today: date) ->
 def _others(
     session: Session, post: ColumnElement[bool], writer_id: int, today: date
 ) -> list[Person]:
-    held = and_(
-        Membership.starts_on <= today,
-        or_(Membership.ends_on.is_(None), Membership.ends_on >= today),
-    )
+    held = held_on(Membership, today)
     return list(
         session.scalars(
             select(Person)

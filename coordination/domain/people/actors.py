@@ -38,7 +38,7 @@ _child = aliased(Person)
 _TODAY = bindparam("today", type_=Date)
 
 
-def _held(
+def held_on(
     table: type[Membership] | type[Guardianship], today: date | ColumnElement[date]
 ) -> ColumnElement[bool]:
     """Begun and not ended."""
@@ -51,7 +51,7 @@ def _open_children(
     return and_(
         Guardianship.guardian_id == guardian,
         Guardianship.no_disclosure.is_(False),
-        _held(Guardianship, today),
+        held_on(Guardianship, today),
         _child.status == "active",
     )
 
@@ -66,7 +66,7 @@ _MADE_OF = (
             func.jsonb_build_array(Membership.role, Membership.org_id, Membership.class_id)
         )
     )
-    .where(Membership.person_id == Person.id, _held(Membership, _TODAY))
+    .where(Membership.person_id == Person.id, held_on(Membership, _TODAY))
     .correlate(Person)
     .scalar_subquery()
     .label("posts"),

@@ -105,6 +105,22 @@ class Stage:
                 )
             )
 
+    def texts_to(self, role: str) -> list[OutboxMessage]:
+        """All that was written to somebody, however it stands."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            return list(
+                session.scalars(
+                    select(OutboxMessage)
+                    .where(OutboxMessage.recipient_id == self.world.people[role])
+                    .order_by(OutboxMessage.id)
+                )
+            )
+
+    def phone(self, role: str) -> list[str]:
+        """What came to somebody's phone."""
+        gone = ("accepted", "delivered")
+        return [m.body or "" for m in self.texts_to(role) if m.state in gone]
+
     def told(self, notice_id: int, key: str = "notice") -> set[str]:
         """Roles of those who were written to."""
         names = {person: role for role, person in self.world.people.items()}

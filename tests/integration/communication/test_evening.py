@@ -90,26 +90,10 @@ def _two_teachers(stage: Stage) -> tuple[int, int]:
     )
 
 
-def _texts(stage: Stage, role: str = "guardian") -> list[OutboxMessage]:
-    with Session(stage.engine, expire_on_commit=False) as session:
-        return list(
-            session.scalars(
-                select(OutboxMessage)
-                .where(OutboxMessage.recipient_id == stage.world.people[role])
-                .order_by(OutboxMessage.id)
-            )
-        )
-
-
-def _phone(stage: Stage, role: str = "guardian") -> list[str]:
-    """What came to a phone."""
-    return [m.body or "" for m in _texts(stage, role) if m.state in GONE]
-
-
 def _held(stage: Stage) -> set[tuple[str, str | None, datetime]]:
     return {
         (m.template_key, m.reason_code, m.next_at.astimezone(ZONE))
-        for m in _texts(stage)
+        for m in stage.texts_to("guardian")
         if m.state == "held"
     }
 
@@ -134,9 +118,9 @@ def test_two_teachers_write_in_one_evening_and_the_family_has_one_text(
     sent = _two_teachers(stage)
     assert _held(stage) == {("notice", "evening", _at(19, 30))}
     stage.deliver(_at(19, 29, 59))
-    assert _phone(stage) == []
+    assert stage.phone("guardian") == []
     stage.deliver(_at(19, 30))
-    [body] = _phone(stage)
+    [body] = stage.phone("guardian")
     assert "“明天带水杯”等 2 条通知" in body
     page = visit("anonymous").get(f"/notices/together/{_code(body)}").get_data(as_text=True)
     assert CUP.zh in page
@@ -148,12 +132,12 @@ def test_two_teachers_write_in_one_evening_and_the_family_has_one_text(
 
 def test_what_is_written_when_the_evening_is_over_leaves_at_once(stage: Stage) -> None:
     _send(stage, _at(16, 29))
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
     _two_teachers(stage)
     stage.deliver(_at(19, 30))
     _send(stage, _at(19, 31), Text("又一条", "One more"))
-    assert len(_phone(stage)) == 3
-    assert "又一条" in _phone(stage)[-1]
+    assert len(stage.phone("guardian")) == 3
+    assert "又一条" in stage.phone("guardian")[-1]
 
 
 def test_what_is_urgent_does_not_wait_for_the_others(stage: Stage) -> None:
@@ -162,10 +146,10 @@ def test_what_is_urgent_does_not_wait_for_the_others(stage: Stage) -> None:
     closed = Text("明天停课", "No school tomorrow")
     stage.send(key="urgent", title=closed, urgent_reason="台风停课")
     stage.deliver()
-    [body] = _phone(stage)
+    [body] = stage.phone("guardian")
     assert "明天停课" in body
     stage.deliver(_at(19, 30))
-    assert len(_phone(stage)) == 2
+    assert len(stage.phone("guardian")) == 2
 
 
 def test_a_question_for_consent_does_not_wait(stage: Stage) -> None:
@@ -199,7 +183,9 @@ def test_a_question_for_consent_does_not_wait(stage: Stage) -> None:
         ),
     )
     stage.deliver()
-    assert {m.template_key for m in _texts(stage) if m.state in GONE} == {"consent_asked"}
+    assert {m.template_key for m in stage.texts_to("guardian") if m.state in GONE} == {
+        "consent_asked"
+    }
     assert _held(stage) == {("notice", "evening", _at(19, 30))}
 
 
@@ -223,21 +209,23 @@ def test_neither_a_sign_in_code_nor_a_try_on_the_own_phone_waits(
         ),
     )
     stage.deliver()
-    assert [m.template_key for m in _texts(stage) if m.state in GONE] == ["sign_in_code"]
-    assert [m.template_key for m in _texts(stage, "teacher") if m.state in GONE] == ["notice"]
+    assert [m.template_key for m in stage.texts_to("guardian") if m.state in GONE] == [
+        "sign_in_code"
+    ]
+    assert [m.template_key for m in stage.texts_to("teacher") if m.state in GONE] == ["notice"]
 
 
 def test_a_reminder_waits_as_well_and_goes_into_the_same_text(stage: Stage) -> None:
     asked = _send(stage, _at(15), MEETING, level="confirm")
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
     clock.travel_to(_at(17))
     stage.nudge(asked)
     stage.deliver()
     _send(stage, _at(18))
     assert {kind for kind, _, _ in _held(stage)} == {"notice", "notice_nudge"}
     stage.deliver(_at(19, 30))
-    assert "等 2 条通知" in _phone(stage)[-1]
-    assert len(_phone(stage)) == 2
+    assert "等 2 条通知" in stage.phone("guardian")[-1]
+    assert len(stage.phone("guardian")) == 2
 
 
 def test_what_was_refused_before_the_evening_is_not_kept_back_by_it(stage: Stage) -> None:
@@ -247,7 +235,7 @@ def test_what_was_refused_before_the_evening_is_not_kept_back_by_it(stage: Stage
     with stage.engine.begin() as connection:
         connection.execute(text("update outbox_message set tries = 1"))
     stage.deliver(_at(16, 45))
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
 
 
 def test_the_evening_that_is_given_up_lets_all_leave(stage: Stage) -> None:
@@ -256,7 +244,7 @@ def test_the_evening_that_is_given_up_lets_all_leave(stage: Stage) -> None:
     stage.keep_nights_quiet()
     stage.deliver()
     assert _held(stage) == set()
-    [body] = _phone(stage)
+    [body] = stage.phone("guardian")
     assert "等 2 条通知" in body
 
 
@@ -267,10 +255,10 @@ def test_an_evening_that_ends_at_another_time_holds_until_then(stage: Stage) -> 
     stage.deliver()
     assert _held(stage) == {("notice", "evening", _at(20))}
     stage.deliver(_at(19, 30))
-    assert _phone(stage) == []
+    assert stage.phone("guardian") == []
     stage.keep_nights_quiet(evening=(time(16, 30), time(19)))
     stage.deliver()
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
 
 
 def test_quiet_hours_that_are_set_later_hold_for_their_own_reason(stage: Stage) -> None:
@@ -297,10 +285,10 @@ def _all_day_quiet(stage: Stage, uow: Any) -> None:
 
 def test_the_same_policy_saved_again_stirs_nothing(stage: Stage) -> None:
     _two_teachers(stage)
-    before = {m.id: m.next_at for m in _texts(stage)}
+    before = {m.id: m.next_at for m in stage.texts_to("guardian")}
     clock.travel_to(_at(18, 30))
     stage.keep_nights_quiet(evening=WINDOW)
-    assert {m.id: m.next_at for m in _texts(stage)} == before
+    assert {m.id: m.next_at for m in stage.texts_to("guardian")} == before
 
 
 def test_what_waits_for_a_day_of_rest_is_held_for_that(stage: Stage) -> None:
@@ -327,14 +315,14 @@ def test_a_day_of_rest_that_becomes_a_day_of_work_lets_go_what_waits_for_it(stag
     assert len(_held(stage)) == 1
     stage.deliver(SATURDAY)
     assert _held(stage) == set()
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
 
 
 def test_a_notice_that_was_stopped_in_the_evening_is_not_told_of(stage: Stage) -> None:
     first, _ = _two_teachers(stage)
     stage.act("teacher", lambda uow: services.stop_notice(uow, notice_id=first))
     stage.deliver(_at(19, 30))
-    [body] = _phone(stage)
+    [body] = stage.phone("guardian")
     assert MEETING.zh in body
     assert CUP.zh not in body
 
@@ -388,7 +376,7 @@ def test_why_somebody_has_not_had_it_yet_is_told_apart_from_quiet_hours(
     stage: Stage, visit: Visit
 ) -> None:
     _send(stage, _at(17))
-    [message] = _texts(stage)
+    [message] = stage.texts_to("guardian")
     page = visit("district_admin").get(f"/admin/messages/{message.id}").get_data(as_text=True)
     assert "傍晚合并发送，到点一起发出" in page
     assert "19:30" in page
@@ -500,7 +488,7 @@ def _statements(stage: Stage, ids: list[int]) -> list[str]:
 def test_neither_with_nor_without_it_is_anything_more_asked_of_the_database(stage: Stage) -> None:
     clock.travel_to(_at(17))
     stage.send(level="info")
-    ids = [m.id for m in _texts(stage)]
+    ids = [m.id for m in stage.texts_to("guardian")]
     within = _statements(stage, ids)
     stage.keep_nights_quiet()
     assert _statements(stage, ids) == within
@@ -513,7 +501,7 @@ def test_without_a_policy_there_is_none(stage: Stage) -> None:
     with Session(stage.engine) as session:
         assert quiet_hours.waits_of(session, _at(17), ZONE) == quiet_hours.Waits(None, None)
     _send(stage, _at(17))
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
 
 
 # -- the page of the policy -----------------------------------------------------------------------

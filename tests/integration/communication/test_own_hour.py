@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.domain.communication import alerts
@@ -16,7 +15,6 @@ from coordination.domain.people import hours
 from coordination.ground import clock
 from coordination.ground.errors import Invalid
 from coordination.ground.text import Text
-from notifications.models import OutboxMessage
 from tests.integration.communication.conftest import Stage
 
 Visit = Callable[[str], FlaskClient]
@@ -42,29 +40,14 @@ def _send(stage: Stage, hour: int, title: str, **more: str) -> int:
     return notice
 
 
-def _texts(stage: Stage, role: str = "guardian") -> list[OutboxMessage]:
-    with Session(stage.engine, expire_on_commit=False) as session:
-        return list(
-            session.scalars(
-                select(OutboxMessage)
-                .where(OutboxMessage.recipient_id == stage.world.people[role])
-                .order_by(OutboxMessage.id)
-            )
-        )
-
-
-def _phone(stage: Stage, role: str = "guardian") -> list[str]:
-    return [m.body or "" for m in _texts(stage, role) if m.state in GONE]
-
-
 def test_two_of_a_day_wait_and_come_as_one(stage: Stage, visit: Visit) -> None:
     _choose(stage)
     first = _send(stage, 10, "带水杯")
     _send(stage, 15, "交回执")
-    assert _phone(stage) == []
+    assert stage.phone("guardian") == []
     # others do not wait for one family's wish
-    assert len(_phone(stage, "english")) == 2
-    held = _texts(stage)
+    assert len(stage.phone("english")) == 2
+    held = stage.texts_to("guardian")
     assert {(m.state, m.reason_code, m.next_at) for m in held} == {
         ("held", "own_hour", DAY.replace(hour=18))
     }
@@ -73,21 +56,21 @@ def test_two_of_a_day_wait_and_come_as_one(stage: Stage, visit: Visit) -> None:
     why = visit("district_admin").get(f"/admin/messages/{held[0].id}").get_data(as_text=True)
     assert "家长选择了这时以后再收" in why
     stage.deliver(DAY.replace(hour=18, minute=1))
-    (text,) = _phone(stage)
+    (text,) = stage.phone("guardian")
     assert "2" in text
 
 
 def test_after_the_hour_it_comes_at_once(stage: Stage) -> None:
     _choose(stage)
     _send(stage, 18, "明天降温")
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
 
 
 def test_what_waited_through_an_outage_leaves_when_it_is_over(stage: Stage) -> None:
     _choose(stage)
     _send(stage, 10, "带水杯")
     stage.deliver(DAY.replace(hour=22))
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
 
 
 def test_urgent_ones_and_alerts_do_not_wait(stage: Stage) -> None:
@@ -103,7 +86,7 @@ def test_urgent_ones_and_alerts_do_not_wait(stage: Stage) -> None:
         ),
     )
     stage.deliver()
-    assert len(_phone(stage)) == 2
+    assert len(stage.phone("guardian")) == 2
 
 
 def test_a_changed_mind_lets_go_what_waits(stage: Stage) -> None:
@@ -111,7 +94,7 @@ def test_a_changed_mind_lets_go_what_waits(stage: Stage) -> None:
     _send(stage, 10, "带水杯")
     _choose(stage, None)
     stage.deliver()
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
 
 
 def test_an_hour_that_the_district_keeps_quiet_never_comes_and_holds_nothing(stage: Stage) -> None:
@@ -126,18 +109,18 @@ def test_an_hour_that_the_district_keeps_quiet_never_comes_and_holds_nothing(sta
         policy.quiet_from = time(17)
         session.commit()
     _send(stage, 10, "带水杯")
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
 
 
 def test_the_evening_of_the_district_is_later_and_counts(stage: Stage) -> None:
     stage.keep_nights_quiet(evening=(time(9), time(19)))
     _choose(stage)
     _send(stage, 10, "带水杯")
-    assert {(m.reason_code, m.next_at) for m in _texts(stage)} == {
+    assert {(m.reason_code, m.next_at) for m in stage.texts_to("guardian")} == {
         ("evening", DAY.replace(hour=19))
     }
     stage.deliver(DAY.replace(hour=19) + timedelta(minutes=1))
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
 
 
 def test_only_hours_that_are_offered(stage: Stage, visit: Visit) -> None:
@@ -154,9 +137,9 @@ def test_a_guardian_chooses_on_a_page(stage: Stage, visit: Visit) -> None:
     page = client.get("/family/hours").get_data(as_text=True)
     assert 'value="18:00" checked' in page
     _send(stage, 10, "带水杯")
-    assert _phone(stage) == []
+    assert stage.phone("guardian") == []
     assert client.post("/family/hours", data={"hour": ""}).status_code == 303
     stage.deliver()
-    assert len(_phone(stage)) == 1
+    assert len(stage.phone("guardian")) == 1
     # and reads it on the web meanwhile
     assert visit("teacher").get("/family/hours").status_code in (403, 404)

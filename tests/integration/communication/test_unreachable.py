@@ -18,6 +18,7 @@ from coordination.domain.people import contacts
 from coordination.ground import clock
 from coordination.ground.errors import Forbidden, NotFound
 from coordination.ground.text import Text
+from tests.build.outing import all_at_once
 from tests.integration.communication.conftest import Stage
 
 Visit = Callable[[str], FlaskClient]
@@ -272,3 +273,16 @@ def test_nothing_chosen_is_said_and_nothing_kept(stage: Stage, visit: Visit) -> 
     )
     assert "请选择列出的一项" in answer.get_data(as_text=True)
     assert _to_do(stage) == 2
+
+
+def test_two_who_note_at_once_leave_one_note_and_the_second_is_told(stage: Stage) -> None:
+    """The database keeps one a month: without its key there would be two rows, and the counts wrong."""
+    _phones(stage, STOP, "guardian")
+    done = all_at_once(
+        lambda: _note(stage, done="spoke"), lambda: _note(stage, done="paper", role="school_admin")
+    )
+    with Session(stage.engine) as session:
+        (kept,) = session.query(FollowUp).all()
+    # whoever came second either found the first's note and changed it, or was shown it
+    assert sorted(done) in (["ok", "ok"], ["ok", "stale"])
+    assert kept.done in ("spoke", "paper")
