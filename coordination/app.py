@@ -13,7 +13,7 @@ from markupsafe import Markup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from coordination.blueprints import blueprints
-from coordination.domain.communication import budgets
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.roster import batches
 from coordination.ground import crypto
 from coordination.reactions import carriers, notices, reminders

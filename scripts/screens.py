@@ -26,8 +26,9 @@ from coordination.app import create_app
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
-from coordination.domain.communication import budgets, second_look
-from coordination.domain.communication import services as communication
+from coordination.domain.communication.notices import second_look
+from coordination.domain.communication.notices import services as communication
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people import links
 from coordination.domain.people.contacts import phones_of
 from coordination.domain.people.models import Guardianship

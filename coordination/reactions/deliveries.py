@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, any_, func, select
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import limits
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.texts import limits
 from coordination.domain.consents.models import ConsentAnswer, ConsentAsk
 from coordination.domain.people import contacts
 from coordination.domain.people.models import ContactPoint, Guardianship, Person

@@ -13,7 +13,7 @@ from functools import cache
 
 from sqlalchemy import select
 
-from coordination.domain.communication import budgets
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.models import ContactPoint, Person
 from coordination.ground import portal
 from coordination.ground.text import Text

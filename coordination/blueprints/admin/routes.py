@@ -19,8 +19,9 @@ from coordination.blueprints.admin.forms import (
     SecondLookForm,
     TermForm,
 )
-from coordination.domain.communication import approvals, budgets, limits, quiet, second_look
 from coordination.domain.communication.models import WordingApproval
+from coordination.domain.communication.notices import second_look
+from coordination.domain.communication.texts import approvals, budgets, limits, quiet
 from coordination.domain.oversight import audits, traces
 from coordination.domain.oversight import running as circuits_and_jobs
 from coordination.domain.oversight.running import board_of

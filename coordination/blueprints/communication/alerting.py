@@ -10,8 +10,8 @@ from flask.typing import ResponseReturnValue
 from coordination.blueprints.communication import compose
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import AlertForm
-from coordination.domain.communication import alerts, queries, reach, rules
-from coordination.domain.communication import calls as domain_calls
+from coordination.domain.communication.notices import alerts, queries, reach, rules
+from coordination.domain.communication.unanswered import calls as domain_calls
 from coordination.ground import clock, crypto
 from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text

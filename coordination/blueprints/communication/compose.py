@@ -14,24 +14,16 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import PAGE, SPANS, NoticeForm, WhomForm
-from coordination.domain.communication import (
-    budgets,
-    family_budget,
-    queries,
-    quiet,
-    reach,
-    rules,
-    second_look,
-    services,
-)
-from coordination.domain.communication.audience import (
+from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices import queries, reach, rules, second_look, services
+from coordination.domain.communication.notices.audience import (
     Audience,
     Counts,
     audience_of,
     counts_of_organisation,
 )
-from coordination.domain.communication.content import Concern
-from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices.content import Concern
+from coordination.domain.communication.texts import budgets, family_budget, quiet
 from coordination.domain.people.models import ClassGroup, Organisation
 from coordination.ground import clock, crypto
 from coordination.ground.text import LANGUAGES, Text, mask_name

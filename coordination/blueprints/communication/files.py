@@ -16,10 +16,9 @@ from coordination.authz.actor import Actor
 from coordination.blueprints.communication import compose
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import NoticeForm
-from coordination.domain.communication import budgets, child_files, queries, services
-from coordination.domain.communication.audience import audience_of_children
-from coordination.domain.communication.filetypes import MIME
-from coordination.domain.communication.handing_in import (
+from coordination.domain.communication.files import child_files
+from coordination.domain.communication.files.filetypes import MIME
+from coordination.domain.communication.files.handing_in import (
     MB,
     MOST_ALL,
     MOST_EACH,
@@ -28,6 +27,9 @@ from coordination.domain.communication.handing_in import (
     Refused,
 )
 from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices import queries, services
+from coordination.domain.communication.notices.audience import audience_of_children
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.models import ClassGroup, Organisation
 from coordination.domain.people.recipients import children_in
 from coordination.ground import clock, crypto

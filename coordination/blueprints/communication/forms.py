@@ -13,7 +13,7 @@ from wtforms import (  # type: ignore[attr-defined]  # the stubs are older than 
     SelectMultipleField,
 )
 
-from coordination.domain.communication import alerts
+from coordination.domain.communication.notices import alerts
 from coordination.ground.text import Text
 from coordination.web.forms import (
     Form,

@@ -11,10 +11,11 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.blueprint import bp
-from coordination.domain.communication import child_files, queries, reach, services
-from coordination.domain.communication.filetypes import MIME
+from coordination.domain.communication.files import child_files
+from coordination.domain.communication.files.filetypes import MIME
 from coordination.domain.communication.models import Notice
-from coordination.domain.communication.queries import InboxLine
+from coordination.domain.communication.notices import queries, reach, services
+from coordination.domain.communication.notices.queries import InboxLine
 from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import Organisation

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import FamilyBudgetForm
 from coordination.domain.agenda.queries import week_of
-from coordination.domain.communication import family_budget, load
+from coordination.domain.communication.texts import family_budget, load
 from coordination.ground import clock
 from coordination.ground.actor import Role
 from coordination.ground.errors import Forbidden

@@ -13,7 +13,7 @@ from coordination.authz.actor import Actor
 from coordination.blueprints.communication import compose
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import LookForm
-from coordination.domain.communication import second_look
+from coordination.domain.communication.notices import second_look
 from coordination.domain.people.models import Person
 from coordination.ground.text import Text
 from coordination.web import when

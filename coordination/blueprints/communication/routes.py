@@ -21,19 +21,21 @@ from coordination.blueprints.communication import (
     unreachable,
 )
 from coordination.blueprints.communication.blueprint import bp
-from coordination.domain.communication import calls as domain_calls
-from coordination.domain.communication import (
-    child_files,
+from coordination.domain.communication.files import child_files
+from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices import (
     dispatch,
     queries,
     reach,
     second_look,
     services,
-    silence,
 )
-from coordination.domain.communication.load import places as places_to_count
-from coordination.domain.communication.models import Notice
-from coordination.domain.communication.unreachable import may_look as may_look_for_families
+from coordination.domain.communication.texts.load import places as places_to_count
+from coordination.domain.communication.unanswered import calls as domain_calls
+from coordination.domain.communication.unanswered import silence
+from coordination.domain.communication.unanswered.unreachable import (
+    may_look as may_look_for_families,
+)
 from coordination.ground import clock
 from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text

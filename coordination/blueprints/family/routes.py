@@ -12,7 +12,7 @@ from coordination.blueprints.family.forms import HourForm
 from coordination.domain.agenda.audiences import family_audiences
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.agenda.queries import entries_between
-from coordination.domain.communication import queries
+from coordination.domain.communication.notices import queries
 from coordination.domain.people import hours
 from coordination.domain.people.family import OwnChild, children_of, tell_apart
 from coordination.ground import clock

@@ -20,10 +20,10 @@ from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
 from coordination.authz.visibility import visible
-from coordination.domain.communication import queries
 from coordination.domain.communication.events import FamilyCalled
 from coordination.domain.communication.models import Notice, NoticeRecipient
-from coordination.domain.communication.reach import WIDE
+from coordination.domain.communication.notices import queries
+from coordination.domain.communication.notices.reach import WIDE
 from coordination.domain.people import contacts
 from coordination.domain.people.directory import RELATIONS
 from coordination.domain.people.models import (

@@ -13,9 +13,9 @@ from datetime import date, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import services
 from coordination.domain.communication.models import Notice, NoticeRecipient
-from coordination.domain.communication.reach import WIDE
+from coordination.domain.communication.notices import services
+from coordination.domain.communication.notices.reach import WIDE
 from coordination.domain.people.models import ClassGroup, ClassMember, Organisation
 from coordination.domain.people.recipients import member_on
 from coordination.ground.errors import Invalid

@@ -8,11 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
-from coordination.domain.communication import budgets, reach
-from coordination.domain.communication.audience import texts_by_language
 from coordination.domain.communication.models import Notice
-from coordination.domain.communication.reach import children_of, may_nudge
-from coordination.domain.communication.rounds import begin_round
+from coordination.domain.communication.notices import reach
+from coordination.domain.communication.notices.audience import texts_by_language
+from coordination.domain.communication.notices.reach import children_of, may_nudge
+from coordination.domain.communication.notices.rounds import begin_round
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.actors import actor_of
 from coordination.ground.errors import Conflict
 from coordination.ground.uow import UnitOfWork

@@ -31,7 +31,6 @@ from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
 from coordination.authz.visibility import visible
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
-from coordination.domain.communication.silence import answer_of
 from coordination.domain.people.contacts import masks_of
 from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.actor import Actor, Role
@@ -80,6 +79,12 @@ class RecipientLine:
 
 
 UNREACHED = frozenset({"failed", "undelivered", "suppressed", "expired", "skipped", "needs_human"})
+
+
+def answer_of(notice: Notice) -> ColumnElement[datetime | None]:
+    """When a recipient did what the notice asks for, or was told by phone instead."""
+    own = NoticeRecipient.confirmed_at if notice.level == "confirm" else NoticeRecipient.read_at
+    return func.coalesce(own, NoticeRecipient.reached_at)
 
 
 def notices_of(session: Session, actor: Actor, limit: int = 50) -> list[NoticeLine]:

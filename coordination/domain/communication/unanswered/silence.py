@@ -8,19 +8,15 @@ from sqlalchemy import ColumnElement, and_, func, select, update
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
-from coordination.domain.communication import budgets, reach, rules
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
-from coordination.domain.communication.reach import places_of
-from coordination.domain.communication.rounds import begin_round
+from coordination.domain.communication.notices import reach, rules
+from coordination.domain.communication.notices.queries import answer_of
+from coordination.domain.communication.notices.reach import places_of
+from coordination.domain.communication.notices.rounds import begin_round
+from coordination.domain.communication.texts import budgets
 from coordination.ground.errors import Conflict, NotFound
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
-
-
-def answer_of(notice: Notice) -> ColumnElement[datetime | None]:
-    """When a recipient did what the notice asks for, or was told by phone instead."""
-    own = NoticeRecipient.confirmed_at if notice.level == "confirm" else NoticeRecipient.read_at
-    return func.coalesce(own, NoticeRecipient.reached_at)
 
 
 def is_silent(notice: Notice) -> ColumnElement[bool]:

@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
 from coordination.authz.visibility import visible
-from coordination.domain.communication import policies, reach
-from coordination.domain.communication.dispatch import let_go
+from coordination.domain.communication import policies
 from coordination.domain.communication.events import NoticeReturned, NoticeToLookAt
 from coordination.domain.communication.models import Notice, SecondLookPolicy
-from coordination.domain.communication.reach import children_of, places_of
+from coordination.domain.communication.notices import reach
+from coordination.domain.communication.notices.dispatch import let_go
+from coordination.domain.communication.notices.reach import children_of, places_of
 from coordination.domain.people.actors import held_on
 from coordination.domain.people.models import Membership, Person
 from coordination.domain.people.recipients import recipients_query

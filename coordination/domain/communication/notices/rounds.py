@@ -12,10 +12,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
-from coordination.domain.communication import family_budget
 from coordination.domain.communication.events import NoticeStretchDue
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
-from coordination.domain.communication.reach import WIDE, children_of
+from coordination.domain.communication.notices.reach import WIDE, children_of
+from coordination.domain.communication.texts import family_budget
 from coordination.domain.people.contacts import OPTED_OUT
 from coordination.domain.people.recipients import recipients_query
 from coordination.ground.uow import UnitOfWork

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 
-from coordination.domain.communication.content import Concern
+from coordination.domain.communication.notices.content import Concern
 from coordination.ground.errors import Invalid, TooMany
 from coordination.ground.text import Text
 
@@ -161,46 +161,6 @@ def refuse_poor_times(
         )
     if fields:
         raise Invalid(fields=fields)
-
-
-def refuse_poor_gathering(
-    *, gather_from: time | None, gather_at: time | None, quiet_from: time, quiet_until: time
-) -> None:
-    """Refuse an evening that lacks an end, ends before it begins, or ends when nothing may leave."""
-    fields: dict[str, Text] = {}
-    if gather_from is None and gather_at is not None:
-        fields["gather_from"] = Text(
-            "填了发出的时间，也要填从几点开始等；不合并请把两项都清空。",
-            "The time to leave is given, so say from when notices wait; to gather none, clear both.",
-        )
-    elif gather_from is not None and gather_at is None:
-        fields["gather_at"] = Text(
-            "填了从几点开始等，也要填几点发出；不合并请把两项都清空。",
-            "It is given from when notices wait, so say when they leave; to gather none, clear both.",
-        )
-    elif gather_from is not None and gather_at is not None:
-        if gather_at <= gather_from:
-            fields["gather_at"] = Text(
-                f"发出的时间要晚于开始等的 {gather_from:%H:%M}。请改晚，或把开始的时间改早。",
-                f"They would leave before they wait, from {gather_from:%H:%M}. Let them leave later,"
-                " or wait from an earlier time.",
-            )
-        elif _within(gather_at, quiet_from, quiet_until):
-            fields["gather_at"] = Text(
-                f"{gather_at:%H:%M} 在免打扰时段（{quiet_from:%H:%M}–{quiet_until:%H:%M}）内，"
-                "那时发不出去。请改到时段以外，或调整免打扰时段。",
-                f"{gather_at:%H:%M} lies within the quiet hours, {quiet_from:%H:%M}–{quiet_until:%H:%M},"
-                " when nothing leaves. Choose a time outside them, or change the hours.",
-            )
-    if fields:
-        raise Invalid(fields=fields)
-
-
-def _within(at: time, begin: time, end: time) -> bool:
-    """Whether a time of day lies between two, over midnight too; equal ones are no hours at all."""
-    if begin <= end:
-        return begin <= at < end
-    return at >= begin or at < end
 
 
 def refuse_impatience(last_nudge: datetime | None, now: datetime) -> None:

@@ -31,13 +31,13 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
-from coordination.domain.communication.family_budget import (
+from coordination.domain.communication.models import Notice
+from coordination.domain.communication.texts.family_budget import (
     TO_FAMILIES,
     is_routine,
     readers_of,
     span_of,
 )
-from coordination.domain.communication.models import Notice
 from coordination.domain.people.models import ClassGroup, ClassMember, Organisation, Person
 from coordination.domain.people.recipients import (
     children_of_organisation,

@@ -18,10 +18,11 @@ from sqlalchemy.orm import Session, aliased
 from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.visibility import visible
-from coordination.domain.communication import handing_in, reach, services
-from coordination.domain.communication.filetypes import Sound, Unfit, looked_at
-from coordination.domain.communication.handing_in import Handed, Pupil, Refused
+from coordination.domain.communication.files import handing_in
+from coordination.domain.communication.files.filetypes import Sound, Unfit, looked_at
+from coordination.domain.communication.files.handing_in import Handed, Pupil, Refused
 from coordination.domain.communication.models import ChildFile, Notice
+from coordination.domain.communication.notices import reach, services
 from coordination.domain.people.directory import number_of
 from coordination.domain.people.models import Person
 from coordination.domain.people.recipients import children_in

@@ -29,8 +29,9 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
 from coordination.authz.rules import Scope
-from coordination.domain.communication import budgets, policies
+from coordination.domain.communication import policies
 from coordination.domain.communication.models import FamilyBudget
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.models import ContactPoint
 from coordination.domain.people.recipients import recipients_query
 from coordination.ground.errors import Invalid

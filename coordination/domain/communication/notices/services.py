@@ -18,16 +18,16 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
-from coordination.domain.communication import reach, rules, second_look
-from coordination.domain.communication.content import Concern, concerns
-from coordination.domain.communication.dispatch import let_go
 from coordination.domain.communication.events import (
     NoticeAcknowledged,
     NoticeStopped,
     NoticeTested,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient
-from coordination.domain.communication.reach import (
+from coordination.domain.communication.notices import reach, rules, second_look
+from coordination.domain.communication.notices.content import Concern, concerns
+from coordination.domain.communication.notices.dispatch import let_go
+from coordination.domain.communication.notices.reach import (
     addressed,
     children_around,
     children_of,
