@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication import (
+    addressing,
     alerting,
     calls,
     compose,
@@ -18,6 +19,7 @@ from coordination.blueprints.communication import (
     guardian,
     load,
     looking,
+    preview,
     unreachable,
 )
 from coordination.blueprints.communication.blueprint import bp
@@ -151,7 +153,7 @@ def _show_unsent(held: Session, notice: Notice) -> str:
         may_write=reach.may_nudge(current_actor(), notice),
         seconds=[person.name for person in seconds] if waits else [],
         may_look=waits and current_actor().person_id in {person.id for person in seconds},
-        **compose.said_of(held, notice),
+        **addressing.said_of(held, notice),
     )
 
 
@@ -247,8 +249,8 @@ def stop(notice_id: int) -> ResponseReturnValue:
 
 def _chased(count: int, *, alone: bool) -> Text:
     """What pressing the button has done; `alone` says that the notice was on the platform only."""
-    if wait := compose.wait_at(clock.now()):
-        zh, en = compose.moments(wait.until)
+    if wait := preview.wait_at(clock.now()):
+        zh, en = preview.moments(wait.until)
         if alone:
             return Text(
                 f"将于 {zh} 给 {count} 位还没回应的家长发短信。",
