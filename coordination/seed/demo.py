@@ -149,8 +149,15 @@ GIVEN = (
     "奕辰",
     "诗涵",
 )
-# the first children of class 3(2): the ones the tour and the screens tell of
-TOLD = ("王小雨", "阿依古丽·买买提", "𠮷田悠", "欧阳珺", "司马垚")
+# the children the tour and the screens tell of: the first of class 3(2), and the brothers of two
+TOLD = {
+    **{
+        ("GMSY-3-2", number): name
+        for number, name in enumerate(("王小雨", "阿依古丽·买买提", "𠮷田悠", "欧阳珺", "司马垚"))
+    },
+    ("GMSY-3-1", 0): "王子轩",
+    ("YC-5-1", 0): "艾山·买买提",
+}
 MOTHERS = (
     "敏",
     "丽华",
@@ -246,13 +253,13 @@ def demo_parents(session: Session) -> list[tuple[str, Text]]:
     """Phone and description of two parents to try; empty once the demo children are gone."""
     first = (
         (
-            TOLD[0],
+            TOLD["GMSY-3-2", 0],
             Text(
                 "王小雨的家长，家里另有一个孩子在三（1）班",
                 "a parent of 王小雨 and of a child in 3(1)",
             ),
         ),
-        (TOLD[1], Text("使用英文的家长", "a parent who reads English")),
+        (TOLD["GMSY-3-2", 1], Text("使用英文的家长", "a parent who reads English")),
     )
     found = []
     for child, what in first:
@@ -380,17 +387,16 @@ class Demo:
         return str(self._phone)
 
     def _names(self) -> Iterator[str]:
-        for i in range(10_000):
+        for i in range(1, 10_000):  # the first is the name of a child the tour tells of
             yield SURNAMES[i * 7 % len(SURNAMES)] + GIVEN[(i * 3 + i // 20) % len(GIVEN)]
 
     def _families(self) -> None:
         names = self._names()
         children: dict[str, list[int]] = {}
         for code, school, grade, _zh, _en, size in CLASSES:
-            told = iter(TOLD if code == "GMSY-3-2" else ())
-            for _ in range(size):
+            for number in range(size):
                 child = self._person(
-                    next(told, None) or next(names),
+                    TOLD.get((code, number)) or next(names),
                     is_student=True,
                     school_id=self.org[school],
                     grade=grade,
