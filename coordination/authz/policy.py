@@ -52,6 +52,8 @@ POLICY: dict[Action, Rule] = {
     Action.CUSTODY_LIMIT: _SCHOOL,
     Action.DELIVERY_RUN: holding(Role.DISTRICT_ADMIN),
     Action.ENROLMENT_CLASS: _SCHOOL | IN_CLASS,
+    # to ask families once more whose answer is missing
+    Action.ENROLMENT_NUDGE: DISTRICT | _SCHOOL | IN_CLASS,
     Action.ENROLMENT_READ: DISTRICT | _SCHOOL | IN_CLASS | OF_CHILD,
     Action.FEED_MANAGE: ONESELF,
     # a child's own file: its class teacher and school look, its family opens
@@ -73,6 +75,7 @@ POLICY: dict[Action, Rule] = {
     Action.PERSON_READ: _SCHOOL | IN_CLASS | OF_CHILD | ONESELF,
     Action.PHONE_CORRECT: _SCHOOL | IN_CLASS,
     Action.QUIET_SET: _OFFICE,
+    Action.RATIO_SET: _OFFICE,
     Action.REMINDER_SET: _OFFICE | _SCHOOL,
     Action.RESOURCE_MANAGE: _PARTNER,
     Action.RESOURCE_READ: _STAFF,

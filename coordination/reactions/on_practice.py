@@ -25,6 +25,7 @@ from coordination.domain.practice import services as practice
 from coordination.domain.practice.events import (
     ChildWithdrawn,
     ClassEnrolled,
+    FamiliesNudged,
     PlaceGiven,
     ReminderRulesChanged,
     SessionCancelled,
@@ -294,6 +295,24 @@ def consent_asked(uow: UnitOfWork, event: ConsentAsked) -> None:
         request=request,
         message_class="sign",
     )
+
+
+def families_nudged(uow: UnitOfWork, event: FamiliesNudged) -> None:
+    """The reminder of the clock, sent because somebody pressed a button."""
+    held, activity = _session(uow, event.session_id)
+    request = consents.open_request(uow.session, "session", held.id)
+    if request is not None:
+        _write_to_guardians(
+            uow,
+            "consent_reminder",
+            held,
+            activity,
+            event.child_ids,
+            version=f"by-hand-{uow.now.astimezone(UTC).isoformat()}",
+            request=request,
+            message_class="sign",
+            valid_until=request.due_at,
+        )
 
 
 def consent_answered(uow: UnitOfWork, event: ConsentAnswered) -> None:

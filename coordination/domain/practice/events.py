@@ -57,6 +57,14 @@ class SessionCancelled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FamiliesNudged(Event):
+    """Somebody asked the families of these children once more for their answer."""
+
+    session_id: int
+    child_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReminderRulesChanged(Event):
     """A place (`district`, `school` or `activity`, with its id) has other rules of reminders."""
 

@@ -193,6 +193,7 @@ def enrol_class(
             signed_up_by_id=uow.actor.person_id or 0,
             adults=adults,
             needs=needs,
+            asked_at=uow.now,
         )
     )
     for number, child in enumerate([*placed, *waiting], start=1):
@@ -352,6 +353,10 @@ def move_session(
     held.signup_until = min(held.signup_until, starts_at)
     for row in uow.session.scalars(select(Enrolment).where(Enrolment.session_id == session_id)):
         row.during = Range(starts_at, return_at, bounds="[)")
+    for enrolled in uow.session.scalars(
+        select(ClassEnrolment).where(ClassEnrolment.session_id == session_id)
+    ):
+        enrolled.asked_at = uow.now  # the event asks everybody again
     uow.session.flush()  # a child's clash with another session is refused here
     uow.record(SessionMoved(session_id, material=True))
 
