@@ -155,6 +155,7 @@ def _writing(form: NoticeForm, changing: int | None = None) -> ResponseReturnVal
             body_en=form.body_en.data or "",
             links_allowed=preview.links_allowed(),
         )
+        typed.options_in(form)
         rules.refuse_poor_reason(form.urgent_reason.data or "")
         rules.refuse_odd_beginning(
             page_first=form.begins.data == PAGE,
@@ -236,9 +237,11 @@ def _check(form: NoticeForm, changing: int | None = None) -> ResponseReturnValue
         cost=preview.cost_of(previews),
         outlook=outlook,
         gathering=policy.gather_from and (policy.gather_from, policy.gather_at) if policy else None,
-        how=preview.how(form.level.data, typed.hours_of(form), page_first=form.begins.data == PAGE),
+        how=preview.how(
+            typed.level_of(form), typed.hours_of(form), page_first=form.begins.data == PAGE
+        ),
         then=preview.then(
-            form.level.data, typed.hours_of(form), page_first=form.begins.data == PAGE
+            typed.level_of(form), typed.hours_of(form), page_first=form.begins.data == PAGE
         ),
         action=_action(changing),
     )

@@ -10,12 +10,12 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
-from wtforms import MultipleFileField, SelectField
+from wtforms import MultipleFileField, RadioField, SelectField
 
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication import addressing, preview, typed
 from coordination.blueprints.communication.blueprint import bp
-from coordination.blueprints.communication.forms import NoticeForm
+from coordination.blueprints.communication.forms import CHOICE, DO, LEVELS, NoticeForm
 from coordination.domain.communication.files import child_files
 from coordination.domain.communication.files.filetypes import MIME
 from coordination.domain.communication.files.handing_in import (
@@ -54,6 +54,10 @@ class WordsForm(NoticeForm):
     """What a notice says, without whom it goes to and when: one class, at once."""
 
     org_id = class_ids = send_on = send_time = test_key = None  # type: ignore[assignment]
+    options_zh = options_en = None  # type: ignore[assignment]
+
+    # with a file of its own for each child there is nothing to choose
+    level = RadioField(DO, choices=[c for c in LEVELS if c[0] != CHOICE], default="confirm")
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Without the times there is nothing that belongs together."""

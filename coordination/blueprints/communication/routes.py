@@ -26,6 +26,7 @@ from coordination.blueprints.communication.blueprint import bp
 from coordination.domain.communication.files import child_files
 from coordination.domain.communication.models import Notice
 from coordination.domain.communication.notices import (
+    choices,
     dispatch,
     queries,
     reach,
@@ -110,6 +111,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         second = second_look.name_of(held, notice.approved_by_id)
         due = notice.ladder_at
         looks = child_files.may_look(current_actor(), notice)
+        tally = choices.tally_of(held, current_actor(), notice) if notice.options_zh else []
         filed = child_files.lines_of(held, notice, when.today()) if looks else []
         text_at = due if alone else None
         if text_at and (wait := wait_of_notice(held, text_at, when.zone())):
@@ -131,6 +133,8 @@ def show(notice_id: int) -> ResponseReturnValue:
         may_call=may_call,
         second=second,
         filed=filed,
+        tally=tally,
+        children_asked=sum(line.count for line in tally),
         can_be_opened=child_files.can_be_opened(notice, clock.now()),
         until=child_files.kept_until(notice),
         wanted=wanted,

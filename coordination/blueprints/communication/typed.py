@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, time, timedelta
 
 from coordination.blueprints.communication import preview
-from coordination.blueprints.communication.forms import PAGE, NoticeForm
+from coordination.blueprints.communication.forms import CHOICE, PAGE, NoticeForm
 from coordination.domain.communication.models import Notice
-from coordination.domain.communication.notices import reach, services
+from coordination.domain.communication.notices import choices, reach, services
 from coordination.ground.text import Text
 from coordination.web import when
 
@@ -37,6 +37,18 @@ def alone(form: NoticeForm) -> timedelta:
     return timedelta(hours=hours_of(form) or 0)
 
 
+def level_of(form: NoticeForm) -> str:
+    """`info` or `confirm`: to choose is to confirm."""
+    return "info" if form.level.data == "info" else "confirm"
+
+
+def options_in(form: NoticeForm) -> list[Text]:
+    """What families choose from; Invalid if it is not well written, empty if they choose nothing."""
+    if form.level.data != CHOICE:
+        return []
+    return choices.options_of(form.options_zh.data or "", form.options_en.data or "")
+
+
 def as_typed(notice: Notice) -> dict[str, object]:
     """A notice as its form would hold it."""
     planned = when.local(notice.send_at) if notice.send_at else None
@@ -48,7 +60,9 @@ def as_typed(notice: Notice) -> dict[str, object]:
         "title_en": notice.title_en,
         "body_zh": notice.body_zh,
         "body_en": notice.body_en,
-        "level": notice.level,
+        "level": CHOICE if notice.options_zh else notice.level,
+        "options_zh": "\n".join(notice.options_zh),
+        "options_en": "\n".join(notice.options_en),
         "urgent_reason": notice.urgent_reason or "",
         "begins": PAGE if notice.page_first else "text",
         "ladder": str(notice.ladder_hours or ""),
@@ -63,7 +77,8 @@ def said_in(form: NoticeForm) -> services.Said:
     return {
         "title": Text(form.title_zh.data or "", form.title_en.data or ""),
         "body": Text(form.body_zh.data or "", form.body_en.data or ""),
-        "level": form.level.data or "confirm",
+        "level": level_of(form),
+        "options": options_in(form),
         "due_at": due(form),
         "ladder_hours": hours_of(form),
         "page_first": form.begins.data == PAGE,

@@ -76,6 +76,8 @@ class RecipientLine:
     # told by phone, or by a letter
     reached_at: datetime | None = None
     by_letter: bool = False
+    # or the child's other guardian has chosen
+    by_family: bool = False
 
 
 UNREACHED = frozenset({"failed", "undelivered", "suppressed", "expired", "skipped", "needs_human"})
@@ -222,6 +224,7 @@ def _standing(notice: Notice) -> Subquery:
             row.confirmed_at,
             row.reached_at,
             row.by_letter,
+            and_(row.reached_at.is_not(None), row.reached_by_id.is_(None)).label("by_family"),
             (row.told_via_id == row.guardian_id).label("told"),
             answered.label("answered"),
             func.greatest(rounds - notice.first_text, 0).label("nudges"),
@@ -308,6 +311,7 @@ def progress_lines(session: Session, rows: Sequence[Row[Any]]) -> list[Recipient
             to_call=row.to_call,
             reached_at=row.reached_at,
             by_letter=row.by_letter,
+            by_family=row.by_family,
         )
         for row in rows
     ]
@@ -452,7 +456,7 @@ class InboxLine:
     child_ids: tuple[int, ...]
     read_at: datetime | None = None
     # told instead: by phone, or by a letter
-    told: Literal["", "phone", "letter"] = ""
+    told: Literal["", "phone", "letter", "family"] = ""
 
     @property
     def is_open(self) -> bool:

@@ -94,7 +94,7 @@ def seal_of(notice: Notice) -> str:
         *(notice.title_zh, notice.title_en, notice.body_zh, notice.body_en, notice.level),
         *(notice.reach, notice.school_id, sorted(notice.class_ids), notice.sender_id),
         *(notice.due_at, notice.send_at, notice.urgent_reason),
-        *(notice.page_first, notice.ladder_hours),
+        *(notice.page_first, notice.ladder_hours, notice.options_zh, notice.options_en),
     )
     return hashlib.sha256(repr(seen).encode()).hexdigest()[:32]
 

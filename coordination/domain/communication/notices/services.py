@@ -6,7 +6,7 @@ is decided by the reactions.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import NotRequired, TypedDict, Unpack
 
@@ -60,6 +60,7 @@ class Said(TypedDict):
     ladder_hours: NotRequired[int | None]
     page_first: NotRequired[bool]
     alert: NotRequired[str | None]
+    options: NotRequired[Sequence[Text]]
 
 
 def send_notice(
@@ -154,6 +155,7 @@ def write(
     ladder_hours: int | None = None,
     page_first: bool = False,
     alert: str | None = None,
+    options: Sequence[Text] = (),
     as_draft: bool = False,
 ) -> None:
     """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock.
@@ -199,6 +201,7 @@ def write(
     notice.title_zh, notice.title_en = title.zh, title.en
     notice.body_zh, notice.body_en = body.zh, body.en
     notice.level, notice.due_at = level, due_at
+    notice.options_zh, notice.options_en = [o.zh for o in options], [o.en for o in options]
     notice.urgent_reason = urgent_reason.strip() or None
     notice.looked_at = sorted({c.kind for c in found}) or None
     notice.send_at = send_at
@@ -299,7 +302,9 @@ def acknowledge(uow: UnitOfWork, *, notice_id: int, confirm: bool) -> None:
     uow.authorize(Action.NOTICE_ACKNOWLEDGE, row)
     if row.read_at is None:
         row.read_at = uow.now
-    if confirm and row.confirmed_at is None:
+    # where there is something to choose, choosing is the answer (see `choices`)
+    asks = confirm and uow.session.get_one(Notice, notice_id).options_zh
+    if confirm and not asks and row.confirmed_at is None:
         row.confirmed_at = uow.now
     uow.record(NoticeAcknowledged(notice_id, row.guardian_id))
 
