@@ -35,6 +35,9 @@ from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 
+MOST_NAMES = 12
+
+
 @dataclass(frozen=True, slots=True)
 class Gone:
     """Why a child is not there, and with whom it left."""
@@ -50,11 +53,14 @@ class SomebodyMissing(Conflict):
 
     def __init__(self, names: Sequence[str], enrolment_ids: Collection[int]) -> None:
         self.enrolment_ids = frozenset(enrolment_ids)
+        zh, en = "、".join(names[:MOST_NAMES]), ", ".join(names[:MOST_NAMES])
+        if len(names) > MOST_NAMES:  # nobody looks for that many: the class is not counted yet
+            zh, en = f"{zh}等", f"{en} and more"
         super().__init__(
             Text(
-                f"还差 {len(names)} 人：{'、'.join(names)}。请先找到孩子并点到；"
+                f"还差 {len(names)} 人：{zh}。请先找到孩子并点到；"
                 "确实不在的，逐个选择原因后再完成。",
-                f"{len(names)} missing: {', '.join(names)}. Find them and mark them; "
+                f"{len(names)} missing: {en}. Find them and mark them; "
                 "for each who is really not here choose a reason, then finish.",
             )
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -43,7 +44,7 @@ class Stuck:
     stage: str
     missing: int
     since: datetime
-    overdue: bool
+    why: Literal["doubtful", "open", "overdue"]
 
 
 def stuck(session: Session, actor: Actor, now: datetime) -> list[Stuck]:
@@ -87,15 +88,15 @@ def _stuck(held: PracticeSession, activity: Activity, one: Board, now: datetime)
     doubtful = one.doubtful
     if doubtful:
         at = max(m.at for c in doubtful for m in c.marks.values())
-        return Stuck(held, activity, one, stage or stages.BACK, len(doubtful), at, overdue=False)
+        return Stuck(held, activity, one, stage or stages.BACK, len(doubtful), at, "doubtful")
     if stage is None:
         return None
     line = one.line(stage)
     if line.began_at is not None and now - line.began_at > LOOKING:
-        return Stuck(held, activity, one, stage, line.missing, line.began_at, overdue=False)
+        return Stuck(held, activity, one, stage, line.missing, line.began_at, "open")
     due = held.starts_at if stage == stages.LEAVE else held.return_at
     if line.expected and now - due > OVERDUE:
-        return Stuck(held, activity, one, stage, line.missing, due, overdue=True)
+        return Stuck(held, activity, one, stage, line.missing, due, "overdue")
     return None
 
 
