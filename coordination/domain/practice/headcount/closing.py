@@ -23,7 +23,7 @@ from coordination.domain.practice.headcount.counting import (
     marks_of,
 )
 from coordination.domain.practice.headcount.leaving import leave
-from coordination.domain.practice.headcount.models import GroupLeaver, StageCount
+from coordination.domain.practice.headcount.models import GroupLeaver, StageCount, StageMark
 from coordination.domain.practice.models import (
     Attendance,
     ClassEnrolment,
@@ -33,7 +33,6 @@ from coordination.domain.practice.models import (
 from coordination.ground.errors import Conflict, Forbidden, Invalid
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
-
 
 MOST_NAMES = 12
 
@@ -90,6 +89,7 @@ def close_stage(
     _note(uow, row, stage, expected, gone or {})
     leavers = _leavers(uow, row, (*stages.before(stage), stage))
     marks = marks_of(uow.session, [row.id])
+    _refuse_seen_again(uow, listed, leavers, marks)
     here = [c for c in expected if (m := marks.get((c.id, stage))) and m.mark == "here"]
     counted = [c for c in here if c.id not in leavers]
     missing = [c for c in expected if c.id not in leavers and c not in here]
@@ -133,6 +133,34 @@ def _refuse_out_of_turn(
         raise Conflict(
             Text(f"请先完成“{name.zh}”的清点。", f"Finish the count of “{name.en}” first."),
             code="out_of_turn",
+        )
+
+
+def _refuse_seen_again(
+    uow: UnitOfWork,
+    listed: Collection[Enrolment],
+    leavers: Mapping[int, GroupLeaver],
+    marks: Mapping[tuple[int, str], StageMark],
+) -> None:
+    """Somebody noted that a child left, and somebody has seen it since: both cannot be true."""
+    seen = {
+        enrolment_id
+        for (enrolment_id, _), mark in marks.items()
+        if mark.mark == "here"
+        and (leaver := leavers.get(enrolment_id)) is not None
+        and mark.at > leaver.noted_at
+    }
+    again = [c for c in listed if c.id in seen]
+    if again:
+        names = _names(uow, again)
+        raise Conflict(
+            Text(
+                f"{'、'.join(names)}已登记离队，之后又有人点到。请核实；"
+                "确实在队里的，点开该学生登记“又归队了”。",
+                f"{', '.join(names)}: noted as gone, and seen since. Find out; if they are here, "
+                "open the child and note that it is with the class again.",
+            ),
+            code="seen_again",
         )
 
 

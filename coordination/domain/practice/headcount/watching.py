@@ -140,7 +140,7 @@ def whereabouts(session: Session, actor: Actor, now: datetime) -> Sequence[Where
             PracticeSession.starts_at < now + timedelta(hours=24),
             PracticeSession.return_at > now - AFTER,
         )
-        .order_by(Person.id, StageCount.closed_at)
+        .order_by(Person.id, StageCount.id)
     ).all()
     latest = {row[0]: row for row in rows}
     left = {
