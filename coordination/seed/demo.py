@@ -299,7 +299,7 @@ class Demo:
         uow.authorize(Action.SYSTEM_RUN)
         schoolyear.write(uow)
         teacher = self.session.query(Account).filter_by(login="lijing").one().person_id
-        outing.write(uow, activity_id=planting, class_id=self.group["GMSY-3-2"], teacher_id=teacher)
+        outing.write(uow, like_id=planting, class_id=self.group["GMSY-3-2"], teacher_id=teacher)
         self.session.flush()
 
     def _add(

@@ -30,10 +30,11 @@ STEP = timedelta(minutes=30)
 ROLE = Text("随队家长志愿者", "Parent helper on the day")
 
 
-def write(uow: UnitOfWork, *, activity_id: int, class_id: int, teacher_id: int) -> None:
-    """The session with its class, consents and helper, and its calendar entries."""
+def write(uow: UnitOfWork, *, like_id: int, class_id: int, teacher_id: int) -> None:
+    """The session, of an activity at the base of another, with its class, consents and helper, and
+    its calendar entries."""
     session, now = uow.session, uow.now
-    activity = session.get_one(Activity, activity_id)
+    activity = _activity(session, session.get_one(Activity, like_id))
     group = session.get_one(ClassGroup, class_id)
     starts = _soon(now)
     children = session.scalars(
@@ -46,8 +47,8 @@ def write(uow: UnitOfWork, *, activity_id: int, class_id: int, teacher_id: int) 
         activity_id=activity.id,
         base_id=activity.base_id,
         starts_at=starts,
-        ends_at=starts + timedelta(hours=7),
-        return_at=starts + timedelta(hours=8),
+        ends_at=starts + timedelta(hours=3, minutes=30),
+        return_at=starts + timedelta(hours=4),
         meeting_point_zh="学校南门大巴停车处",
         meeting_point_en="Coach stop at the south gate",
         place_zh="绿谷劳动实践基地",
@@ -107,6 +108,26 @@ def write(uow: UnitOfWork, *, activity_id: int, class_id: int, teacher_id: int) 
     )
     session.flush()
     write_agenda(uow, held.id)
+
+
+def _activity(session: Session, like: Activity) -> Activity:
+    made = Activity(
+        type="inquiry",
+        title_zh="百草园认草药",
+        title_en="Herbs and what they heal",
+        purpose_zh="认识十种常见草药，学会观察、记录和制作标本。",
+        purpose_en="Know ten common herbs; look, note down and press them.",
+        bring_zh="水壶、笔记本",
+        bring_en="Water bottle, notebook",
+        organiser_id=like.organiser_id,
+        base_id=like.base_id,
+        grades=[3, 4],
+        state="published",
+        created_by_id=like.created_by_id,
+    )
+    session.add(made)
+    session.flush()  # the session refers to it
+    return made
 
 
 def _soon(now: datetime) -> datetime:

@@ -75,9 +75,10 @@ def upgrade() -> None:
             sa.Column("enrolment_id", sa.BigInteger(), nullable=False),
             sa.Column("stage", sa.Text(), nullable=False),
             sa.Column("reason", sa.Text(), nullable=False),
-            sa.Column("note", sa.Text(), server_default="", nullable=False),
+            sa.Column("note_enc", sa.LargeBinary(), nullable=True),
             noted_by,
             sa.Column("noted_at", sa.DateTime(timezone=True), nullable=False),
+            sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         ),
         sa.PrimaryKeyConstraint("id", name="pk_group_leaver"),
         _to("group_leaver", "class_enrolment"),
@@ -90,7 +91,8 @@ def upgrade() -> None:
             name=op.f("ck_group_leaver_reason"),
         ),
         sa.CheckConstraint(
-            "reason <> 'guardian' or note <> ''", name=op.f("ck_group_leaver_handed_to")
+            "reason <> 'guardian' or note_enc is not null or erased_at is not null",
+            name=op.f("ck_group_leaver_handed_to"),
         ),
     )
     op.create_index("uq_group_leaver_enrolment_id", "group_leaver", ["enrolment_id"], unique=True)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from coordination.seed.demo import PASSWORD
 from tests.browser.conftest import phone_owner
 
 if TYPE_CHECKING:
@@ -364,3 +366,52 @@ def state(district: District) -> str:
     return str(
         district.scalar("select state from practice_session where state <> 'open' order by id")
     )
+
+
+def test_a_sign_in_that_ran_out_loses_no_mark(
+    staff: Staff, district: District, day: str, check_page: Check
+) -> None:
+    page = staff("lijing", "phone")
+    page.goto(day)
+    ready_for_no_signal(page)
+    page.context.set_offline(True)
+    tap(page, *rows(page)[:2])
+    with district.engine.begin() as connection:
+        connection.exec_driver_sql("update account_session set revoked_at = now()")
+    page.context.set_offline(False)
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    said(page, "登录已过期，标记还在这部手机上")
+    check_page(page)
+    assert here(district) == 0
+    # the page with the names is not shown any more to whoever has the phone
+    page.goto(day)
+    expect(page).to_have_url(re.compile("/sign-in"))
+    page.fill("#login", "lijing")
+    page.fill("#password", PASSWORD)
+    page.locator("main button[type=submit]").last.click()
+    said(page, "全部已上传")  # led back to where she was, and all is sent
+    assert here(district) == 2
+
+
+def test_a_kept_page_with_the_token_of_an_older_sign_in_still_sends(
+    staff: Staff, district: District, day: str
+) -> None:
+    page = staff("lijing", "phone")
+    page.goto(day)
+    ready_for_no_signal(page)
+    page.context.set_offline(True)
+    page.goto(day)
+    tap(page, rows(page)[0])
+    page.route("**/marks", lambda route: route.abort())
+    page.context.set_offline(False)
+    page.context.clear_cookies()
+    other = page.context.new_page()
+    other.goto("/sign-in")
+    other.fill("#login", "lijing")
+    other.fill("#password", PASSWORD)
+    other.locator("main button[type=submit]").last.click()
+    other.wait_for_url(lambda address: "/sign-in" not in address)
+    page.unroute("**/marks")
+    page.evaluate("window.dispatchEvent(new Event('online'))")
+    said(page, "全部已上传")
+    assert here(district) == 1

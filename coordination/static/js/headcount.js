@@ -132,7 +132,12 @@
     let answer;
     try { answer = await fetch(taps.length ? data.marks_url : data.state_url, init); }
     catch { trouble = words.no_signal; return false; }
-    if (answer.redirected || answer.status === 401) { trouble = words.sign_in; return false; }
+    if (answer.redirected || answer.status === 401) {
+      // signed out here or from elsewhere: the names go at once, the marks wait for the same person
+      if (window.caches) caches.open("headcount").then((kept) => kept.delete(location.pathname)).catch(() => {});
+      trouble = words.sign_in;
+      return false;
+    }
     const body = await answer.json().catch(() => null);
     if (answer.ok && body) {
       trouble = "";

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from coordination.domain.practice.headcount import notes
 from coordination.domain.practice.headcount.closing import Gone, SomebodyMissing
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound, TooLate
@@ -307,6 +308,32 @@ def test_a_mark_that_contradicts_a_finished_count_is_shown(day: Counted) -> None
     assert "李想" in refused.value.message.zh
     day.came_back("friend")
     assert day.close("arrive") == (4, 4)
+
+
+def test_who_fetched_a_child_is_sealed_and_erased_in_time(day: Counted) -> None:
+    for name in ("leave", "arrive"):
+        day.whole_stage(name)
+    day.left("child", "guardian", "外婆赵兰花")
+    assert [c.left.note for c in day.board().children if c.left] == ["外婆赵兰花"]
+    dump = day.stage.sql("select g::text from group_leaver g") + day.stage.sql(
+        "select coalesce(a.before::text, '') || coalesce(a.after::text, '') from audit_entry a"
+        " where table_name = 'group_leaver'"
+    )
+    assert len(dump) == 2
+    assert "外婆" not in str(dump)
+    clock.travel_to(FRIDAY + 8 * HOUR + notes.KEPT - MINUTE)
+    day.stage.system(notes.erase_due)
+    assert [c.left.note for c in day.board().children if c.left] == ["外婆赵兰花"]
+    clock.travel_to(FRIDAY + 8 * HOUR + notes.KEPT)
+    day.stage.system(notes.erase_due)
+    day.stage.system(notes.erase_due)
+    board = day.board()
+    assert [(c.left.reason, c.left.note) for c in board.children if c.left] == [("guardian", "")]
+    assert day.stage.sql("select 1 from stage_mark") == []
+    assert board.line("arrive").here == 4  # the numbers stay
+    assert board.doubtful == []
+    erased = "select count(*) from audit_entry where action = 'erase'"
+    assert day.stage.sql(erased) == [(2,)]
 
 
 # -- safe return ----------------------------------------------------------------------------------

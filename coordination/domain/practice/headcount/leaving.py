@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from coordination.authz.actions import Action
 from coordination.domain.practice.events import ChildLeftGroup
-from coordination.domain.practice.headcount import stages
+from coordination.domain.practice.headcount import notes, stages
 from coordination.domain.practice.headcount.counting import (
     LISTED,
     class_in,
@@ -85,7 +85,7 @@ def leave(
             enrolment_id=child.id,
             stage=stage,
             reason=reason,
-            note=said,
+            note_enc=notes.seal(said, child.id),
             noted_by_id=uow.actor.person_id,
             noted_at=uow.now,
         )

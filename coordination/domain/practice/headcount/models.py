@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, Uuid
+from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary, SmallInteger, Uuid
 from sqlalchemy.orm import Mapped, mapped_column
 
 from coordination.ground.constraints import explain
@@ -55,10 +55,12 @@ class GroupLeaver(Row, Base):
     enrolment_id: Mapped[int] = mapped_column(ForeignKey("enrolment.id"))
     stage: Mapped[str]
     reason: Mapped[str]
-    # with whom it left, or where it is
-    note: Mapped[str] = mapped_column(server_default="")
+    # with whom it left, or where it is: sealed, see `notes`
+    note_enc: Mapped[bytes | None] = mapped_column(LargeBinary)
     noted_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     noted_at: Mapped[datetime]
+    # when the note was erased
+    erased_at: Mapped[datetime | None]
 
     __table_args__ = (
         CheckConstraint(_STAGE, name="stage"),
@@ -67,7 +69,10 @@ class GroupLeaver(Row, Base):
             " else reason in ('guardian','ill','other_class') end",
             name="reason",
         ),
-        CheckConstraint("reason <> 'guardian' or note <> ''", name="handed_to"),
+        CheckConstraint(
+            "reason <> 'guardian' or note_enc is not null or erased_at is not null",
+            name="handed_to",
+        ),
         Index("uq_group_leaver_enrolment_id", "enrolment_id", unique=True),
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.models import ClassGroup, Organisation, Person
-from coordination.domain.practice.headcount import stages
+from coordination.domain.practice.headcount import notes, stages
 from coordination.domain.practice.headcount.counting import LISTED, marks_of
 from coordination.domain.practice.headcount.models import GroupLeaver, StageCount, StageMark
 from coordination.domain.practice.models import ClassEnrolment, Enrolment, PracticeSession
@@ -185,7 +185,9 @@ def _children(
     session: Session, session_ids: Collection[int], by_class: Mapping[tuple[int, int], int]
 ) -> dict[int, list[tuple[Enrolment, str, Left | None]]]:
     noted = {
-        leaver.enrolment_id: Left(leaver.stage, leaver.reason, leaver.note, by, leaver.noted_at)
+        leaver.enrolment_id: Left(
+            leaver.stage, leaver.reason, notes.unseal(leaver), by, leaver.noted_at
+        )
         for leaver, by in session.execute(
             select(GroupLeaver, Person.name)
             .join(Person, Person.id == GroupLeaver.noted_by_id)

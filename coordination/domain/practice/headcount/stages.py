@@ -11,11 +11,11 @@ from coordination.ground.text import Text, clean
 
 LEAVE, ARRIVE, LUNCH, BOARD, BACK = "leave", "arrive", "lunch", "board", "back"
 STAGES: Mapping[str, Text] = {
-    LEAVE: Text("出校", "Leave school"),
-    ARRIVE: Text("到达", "Arrive"),
+    LEAVE: Text("出校", "Leaving"),
+    ARRIVE: Text("到达", "Arrival"),
     LUNCH: Text("午餐", "Lunch"),
-    BOARD: Text("上车返程", "Board for home"),
-    BACK: Text("回校", "Back at school"),
+    BOARD: Text("上车返程", "Boarding"),
+    BACK: Text("回校", "Return"),
 }
 ORDER = tuple(STAGES)
 # why a child may be missing: from the start, or having left on the way
