@@ -40,7 +40,7 @@ from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard, is_staff
 from coordination.web.request import current_actor, language, reading, unit_of_work
 from coordination.web.say import say
-from coordination.web.waiting import Waiting, waits_for_staff
+from coordination.web.waiting import Waiting, waits_for_family, waits_for_staff
 
 bp = Blueprint("headcount", __name__, url_prefix="/activities/sessions")
 
@@ -285,6 +285,33 @@ def _not_yet(line: SessionLine) -> CoordinationError | None:
     except CoordinationError as refusal:
         return refusal
     return None
+
+
+@waits_for_staff
+def my_class_is_out(session: Session, actor: Actor, now: datetime) -> list[Waiting]:
+    """The class teacher's way to the list of today, in one tap."""
+    title = Text("今天外出", "Out today")
+    return [_out(one, title) for one in watching.out_today(session, actor.class_ids, now)]
+
+
+@waits_for_family
+def i_help_today(session: Session, actor: Actor, now: datetime) -> list[Waiting]:
+    """The helper's way there."""
+    title = Text("今天随队帮忙", "You help today")
+    return [_out(one, title) for one in helping.helped_today(session, actor, now)]
+
+
+def _out(one: watching.OutToday, title: Text) -> Waiting:
+    starts = when.clock_time(one.session.starts_at)
+    return Waiting(
+        title=Text(f"{title.zh}：{one.activity.title_zh}", f"{title.en}: {one.activity.title_en}"),
+        url=url_for("headcount.roster", session_id=one.session.id, class_id=one.group.id),
+        detail=Text(
+            f"{one.group.name_zh} {starts} 出发，请逐站点名",
+            f"{one.group.name_en} leaves at {starts}; count at every stage",
+        ),
+        urgent=True,
+    )
 
 
 @waits_for_staff

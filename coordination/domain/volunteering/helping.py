@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
-from coordination.domain.practice.headcount import counting
+from coordination.domain.practice.headcount import counting, stages
 from coordination.domain.practice.headcount.counting import Tap
+from coordination.domain.practice.headcount.watching import OutToday, out_today
 from coordination.domain.practice.models import Enrolment
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
 from coordination.domain.volunteering.services import HELD, is_held_back
@@ -48,6 +49,29 @@ def classes_helped(session: Session, actor: Actor, session_id: int, now: datetim
             )
         )
     )
+
+
+def helped_today(session: Session, actor: Actor, now: datetime) -> list[OutToday]:
+    """The classes that the actor helps to count today."""
+    if not actor.child_ids:
+        return []
+    sessions = session.scalars(
+        select(ShiftNeed.session_id)
+        .join(ShiftAssignment, ShiftAssignment.need_id == ShiftNeed.id)
+        .where(
+            ShiftAssignment.person_id == actor.person_id,
+            ShiftAssignment.state.in_(HELD),
+            ShiftNeed.starts_at < now + timedelta(hours=24),
+            ShiftNeed.ends_at > now - stages.DAY_LASTS,
+        )
+    )
+    return [
+        one
+        for session_id in sessions
+        for one in out_today(
+            session, classes_helped(session, actor, session_id, now), now, [session_id]
+        )
+    ]
 
 
 def keep_marks_as_helper(

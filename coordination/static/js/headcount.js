@@ -14,6 +14,7 @@
   const rows = list ? [...list.children].map((li, order) => ({ li, order, id: Number(li.dataset.child),
     name: li.dataset.name, box: li.querySelector("input"), said: li.querySelector("[data-said]") })) : [];
   let state = data.state, waiting = [], done = [], trouble = "", refused = 0, onlyMissing = false, busy = null;
+  let stale = false;
 
   const asked = new URLSearchParams(location.search).get("stage");
   // a kept page may be of another stage than the address asks for
@@ -84,6 +85,7 @@
   let rest;
   const later = () => { clearTimeout(rest); rest = setTimeout(settle, PAUSE); };
   const settle = () => {
+    if (stale && !waiting.length && !trouble) { location.reload(); return; }
     if (!list) return;
     const focused = document.activeElement;
     const sorted = [...rows].sort((a, b) => (a.here - b.here) || (a.order - b.order));
@@ -117,8 +119,10 @@
     const was = line().closed;
     state = fresh;
     store.keepState(key, state).catch(() => {});
-    // somebody else finished this stage, or one before it: the page itself says what that means
-    if (line().closed !== was && !waiting.length && form.contains(document.activeElement) === false) location.reload();
+    // somebody else finished this stage, or the list has a child that the page has not: fetched anew
+    // as soon as the thumb rests
+    stale = line().closed !== was || line().expected.some((id) => !rows.some((row) => row.id === id));
+    if (stale) later();
   };
 
   const call = async (taps, again = true) => {

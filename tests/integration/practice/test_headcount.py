@@ -202,6 +202,24 @@ def test_without_consent_a_child_leaves_only_if_somebody_answers_for_it(day: Cou
     assert len(after["enrolments"]) == 3
 
 
+def test_an_answer_on_the_way_takes_no_child_off_the_list(stage: Outing) -> None:
+    """The class leaves a little early; the withdrawal that comes then would free the child's place."""
+    clock.travel_to(FRIDAY - 40 * MINUTE)  # asked so late, families may answer until the start
+    session = stage.plan(signup_until=FRIDAY - 30 * MINUTE)
+    stage.enrol(session)
+    stage.answer(session, "friend_mother", "friend")
+    day = Counted(stage, session)
+    clock.travel_to(FRIDAY - 10 * MINUTE)
+    day.mark("leave", *CLASS_A[:3])
+    day.close("leave", reader=Gone("no_consent"))
+    with pytest.raises(TooLate):
+        day.stage.answer(day.session_id, "friend_mother", "friend", "withdrawn")
+    assert day.board().line("arrive").expected == 3
+    assert day.stage.states(day.session_id)["friend"] == "attended"
+    # who stayed may still be answered for
+    day.stage.answer(day.session_id, "english", "reader", "refused")
+
+
 def test_stages_are_finished_in_their_order_and_once(day: Counted) -> None:
     day.mark("arrive", *CLASS_A)
     with pytest.raises(Conflict) as refused:

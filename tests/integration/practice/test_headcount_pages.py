@@ -299,6 +299,21 @@ def test_who_left_is_noted_and_taken_back_on_a_page(day: Counted, visit: Visit) 
 # -- Today, and the family ------------------------------------------------------------------------
 
 
+def test_teacher_and_helper_find_the_list_on_their_first_page(day: Counted, visit: Visit) -> None:
+    assert path(day) in text(visit("teacher").get("/"))
+    assert path(day) in text(visit("friend_mother").get("/family"))
+    assert path(day) not in text(visit("teacher_c").get("/"))
+    assert path(day) not in text(visit("guardian").get("/family"))
+    clock.travel_to(FRIDAY - 9 * HOUR)  # the evening before
+    assert path(day) not in text(visit("teacher").get("/"))
+    assert path(day) not in text(visit("friend_mother").get("/family"))
+    clock.travel_to(FRIDAY)
+    for name in ("leave", "arrive", "lunch", "board", "back"):
+        day.whole_stage(name)
+    assert path(day) not in text(visit("teacher").get("/"))
+    assert path(day) not in text(visit("friend_mother").get("/family"))
+
+
 def test_a_count_that_stays_open_is_on_today(day: Counted, visit: Visit) -> None:
     day.mark("leave", "child", "friend")
     clock.travel_to(FRIDAY + 9 * MINUTE)

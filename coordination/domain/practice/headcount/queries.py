@@ -124,18 +124,23 @@ def _is_doubtful(child: ChildRow, closed: Collection[str]) -> bool:
     return any((m := child.marks.get(s)) is not None and not m.here for s in closed)
 
 
-def boards_of(session: Session, session_ids: Collection[int]) -> dict[int, list[Board]]:
-    """The classes of some sessions on their day, by session."""
-    rows = session.execute(
+def boards_of(
+    session: Session, session_ids: Collection[int], class_id: int | None = None
+) -> dict[int, list[Board]]:
+    """The classes of some sessions on their day, by session; one class only, if it is given."""
+    query = (
         select(ClassEnrolment, ClassGroup, Organisation, PracticeSession)
         .join(ClassGroup, ClassGroup.id == ClassEnrolment.class_id)
         .join(Organisation, Organisation.id == ClassEnrolment.school_id)
         .join(PracticeSession, PracticeSession.id == ClassEnrolment.session_id)
         .where(ClassEnrolment.session_id.in_(session_ids))
         .order_by(ClassEnrolment.id)
-    ).all()
+    )
+    if class_id is not None:
+        query = query.where(ClassEnrolment.class_id == class_id)
+    rows = session.execute(query).all()
     by_class = {(e.session_id, e.class_id): e.id for e, _, _, _ in rows}
-    children = _children(session, session_ids, by_class)
+    children = _children(session, by_class)
     marks = marks_of(session, list(by_class.values()))
     closed: dict[int, dict[str, StageCount]] = defaultdict(dict)
     for count in session.scalars(
@@ -174,15 +179,14 @@ def boards_of(session: Session, session_ids: Collection[int]) -> dict[int, list[
 
 def board(session: Session, session_id: int, class_id: int) -> Board:
     """One class of a session. Who may see it by name is asked before."""
-    classes = boards_of(session, [session_id]).get(session_id, [])
-    found = next((b for b in classes if b.row.class_id == class_id), None)
-    if found is None:
+    found = boards_of(session, [session_id], class_id).get(session_id)
+    if not found:
         raise NotFound()
-    return found
+    return found[0]
 
 
 def _children(
-    session: Session, session_ids: Collection[int], by_class: Mapping[tuple[int, int], int]
+    session: Session, by_class: Mapping[tuple[int, int], int]
 ) -> dict[int, list[tuple[Enrolment, str, Left | None]]]:
     noted = {
         leaver.enrolment_id: Left(
@@ -197,7 +201,11 @@ def _children(
     rows = session.execute(
         select(Enrolment, Person.name)
         .join(Person, Person.id == Enrolment.child_id)
-        .where(Enrolment.session_id.in_(session_ids), Enrolment.state.in_(LISTED))
+        .where(
+            Enrolment.session_id.in_({held for held, _ in by_class}),
+            Enrolment.class_id.in_({group for _, group in by_class}),
+            Enrolment.state.in_(LISTED),
+        )
         .order_by(Person.pinyin, Person.id)
     )
     found: dict[int, list[tuple[Enrolment, str, Left | None]]] = defaultdict(list)

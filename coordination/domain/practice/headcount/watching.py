@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -75,6 +75,46 @@ def stuck(session: Session, actor: Actor, now: datetime) -> list[Stuck]:
         for one in boards.get(held.id, [])
         if allowed(actor, Action.HEADCOUNT_READ, one.row)
         if (line := _stuck(held, activity, one, now)) is not None
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class OutToday:
+    """A class that is to be counted today, by the one who looks."""
+
+    session: PracticeSession
+    activity: Activity
+    group: ClassGroup
+
+
+def out_today(
+    session: Session, class_ids: Collection[int], now: datetime, session_ids: Collection[int] = ()
+) -> list[OutToday]:
+    """These classes' sessions of today that are not over; of some sessions only, if given."""
+    query = (
+        select(PracticeSession, Activity, ClassGroup, StageCount.id)
+        .join(Activity, Activity.id == PracticeSession.activity_id)
+        .join(ClassEnrolment, ClassEnrolment.session_id == PracticeSession.id)
+        .join(ClassGroup, ClassGroup.id == ClassEnrolment.class_id)
+        .outerjoin(
+            StageCount,
+            (StageCount.class_enrolment_id == ClassEnrolment.id)
+            & (StageCount.stage == stages.BACK),
+        )
+        .where(
+            ClassEnrolment.class_id.in_(class_ids),
+            PracticeSession.starts_at < now + timedelta(hours=24),
+            PracticeSession.return_at > now - AFTER,
+            PracticeSession.state.in_(OUT),
+        )
+        .order_by(PracticeSession.starts_at, ClassEnrolment.id)
+    )
+    if session_ids:
+        query = query.where(PracticeSession.id.in_(session_ids))
+    return [
+        OutToday(held, activity, group)
+        for held, activity, group, back in session.execute(query)
+        if back is None and stages.opens_at(held.starts_at) <= now
     ]
 
 
