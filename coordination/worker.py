@@ -267,6 +267,14 @@ def erase_child_files(beat: Beat) -> None:
         erase_due(uow)
 
 
+def erase_headcounts(beat: Beat) -> None:
+    """Erase single taps of old head-counts, and with whom a child left."""
+    from coordination.domain.practice.headcount.notes import erase_due
+
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        erase_due(uow)
+
+
 def forget_expired(beat: Beat) -> None:
     """Delete expired sign-in codes, sessions and counters."""
     from coordination.domain.people.accounts import forget_expired as forget
@@ -339,6 +347,7 @@ TICKS = (
     Tick("give back unsent texts", 300, give_back_unsent_texts),
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("erase children's files", 600, erase_child_files),
+    Tick("erase head-counts", 3600, erase_headcounts),
     Tick("forget expired sign-ins", 3600, forget_expired),
     Tick("tidy calendars", 3600, tidy_calendars),
     Tick("read partners' calendars", 5, read_partner_calendars),

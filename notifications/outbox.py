@@ -444,7 +444,7 @@ def row_of(message: Outgoing, now: datetime) -> dict[str, object]:
         "body_hash": body_hash(message.body),
         "link": message.link,
         "message_class": message.message_class,
-        "priority": PRIORITY[message.message_class],
+        "priority": PRIORITY[message.queued_as or message.message_class],
         "channel": message.channel,
         "subject_type": message.subject_type,
         "subject_id": message.subject_id,

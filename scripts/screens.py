@@ -15,6 +15,7 @@ import threading
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
@@ -34,7 +35,8 @@ from coordination.domain.people.contacts import phones_of
 from coordination.domain.people.models import Guardianship
 from coordination.domain.people.roster import batches
 from coordination.domain.practice import services as practice
-from coordination.domain.practice.models import PracticeSession
+from coordination.domain.practice.headcount import closing, counting, stages
+from coordination.domain.practice.models import Enrolment, PracticeSession
 from coordination.embedded import EmbeddedPostgres
 from coordination.ground import clock
 from coordination.ground.actor import Role
@@ -55,7 +57,7 @@ LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
 
 # name, who (login, "parent", "code:<kind>", "" for anybody), path; SOON: a day with a booking, ENTRY:
 # its entry, LATER: a notice that waits, ALONE: one on the platform only, LOOK: one that
-# waits for its second person; press: open the page and press
+# waits for its second person, OUT: today's session; press: open the page and press
 # its first button in that section, then open every step
 PAGES = (
     ("front", "", "/"),
@@ -97,6 +99,8 @@ PAGES = (
     ("outside-calendar", "clayhouse", "/venues/manage/1/calendars"),
     ("activities", "coordinator", "/activities/"),
     ("session", "coordinator", "/activities/sessions/1"),
+    ("headcount", "lijing", "/activities/sessions/OUT/day"),
+    ("headcount-office", "coordinator", "/activities/sessions/OUT/day"),
     ("calendar", "lijing", "/calendars"),
     ("calendar-month", "lijing", "/calendars/mine?day=SOON"),
     ("calendar-week", "lijing", "/calendars/mine?view=week&day=SOON"),
@@ -252,6 +256,7 @@ def furnish(story: Story) -> dict[str, str]:
         "alone": str(alone),
         "look": str(hand_over(story)),
         "entry": str(entry_on(story, starts)),
+        "out": str(count_class(story)),
     }
 
 
@@ -275,6 +280,32 @@ def hand_over(story: Story) -> int:
             ),
             level="confirm",
         ).id
+
+
+def count_class(story: Story) -> int:
+    """The class has left school and is being counted where it arrived; the session's id."""
+    teacher = story.staff("lijing")
+    (class_id,) = teacher.class_ids
+    with Session(story.engine) as session:
+        held = session.scalars(
+            select(PracticeSession.id).where(PracticeSession.state == "closed")
+        ).one()
+        children = session.scalars(
+            select(Enrolment.id).where(Enrolment.session_id == held).order_by(Enrolment.id)
+        ).all()
+    for stage, here in ((stages.LEAVE, children), (stages.ARRIVE, children[:-2])):
+        with story.acting(teacher) as uow:
+            counting.keep_marks(
+                uow,
+                session_id=held,
+                class_id=class_id,
+                taps=[counting.Tap(uuid4(), child, stage, "here") for child in here],
+            )
+    with story.acting(teacher) as uow:
+        closing.close_stage(
+            uow, session_id=held, class_id=class_id, stage=stages.LEAVE, consent_checked=True
+        )
+    return held
 
 
 def set_budgets(story: Story) -> None:
@@ -344,7 +375,7 @@ def shoot(
                     path = "/a/" + re.sub("-", "", codes[who.removeprefix("code:")])
                 path = path.replace("SOON", codes["day"]).replace("ENTRY", codes["entry"])
                 path = path.replace("LATER", codes["later"]).replace("ALONE", codes["alone"])
-                path = path.replace("LOOK", codes["look"])
+                path = path.replace("LOOK", codes["look"]).replace("OUT", codes["out"])
                 press, path = path.startswith("press:"), path.removeprefix("press:")
                 path, _, section = path.partition("#")
                 joint = "&" if "?" in path else "?"

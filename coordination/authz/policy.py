@@ -59,6 +59,12 @@ POLICY: dict[Action, Rule] = {
     # a child's own file: its class teacher and school look, its family opens
     Action.FILE_LOOK: _SCHOOL | IN_CLASS,
     Action.FILE_OPEN: OF_CHILD,
+    # a helper marks children on their own shift; names and marks, nothing else
+    Action.HEADCOUNT_HELP: ONESELF,
+    # to mark children by name, say who left the group and finish a count
+    Action.HEADCOUNT_KEEP: _SCHOOL | IN_CLASS,
+    # how many are where: numbers only
+    Action.HEADCOUNT_READ: DISTRICT | _SCHOOL | IN_CLASS,
     Action.LANGUAGE_CHOOSE: ONESELF,
     Action.LIMIT_SET: _OFFICE,
     # how many texts families get, from whom: numbers only

@@ -23,6 +23,7 @@ BLUEPRINTS: tuple[tuple[str, str], ...] = (
     ("people", "staff: /people, classes, roles; district: roster imports"),
     ("practice", "staff and bases: /activities; guardians: their children's"),
     ("readiness", "staff: what a session lacks; district: adults for children"),
+    ("headcount", "staff, and helpers of the day: /activities/sessions/<id>/day"),
     ("reminders", "district, school administrators, coordinators: rules of reminders"),
     ("consents", "guardians by code or signed in: /consents"),
     ("volunteering", "signed-in persons: /shifts"),

@@ -321,7 +321,10 @@ def consent_answered(uow: UnitOfWork, event: ConsentAnswered) -> None:
         return
     session_id, child = event.subject_id, event.child_id
     held = practice.lock_session(uow, session_id=session_id)
-    if held.starts_at <= uow.now:
+    # a class that left early is counted by its list: an answer on the way must not take a child off it
+    if held.starts_at <= uow.now or practice.has_left(
+        uow.session, session_id=session_id, child_id=child
+    ):
         raise TooLate(
             Text(
                 "活动已经开始，不能再登记答复。",

@@ -36,6 +36,7 @@ from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.models import ShiftNeed
 from coordination.ground.text import Text
 from coordination.reactions.work import begin
+from coordination.seed import outing
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PASSWORD = "guangming-2026"  # noqa: S105 - a demo on one machine; printed at every start
@@ -299,11 +300,13 @@ class Demo:
         self._staff()
         self._families()
         self._partners()
-        self._activities()
+        planting = self._activities()
         self.session.flush()
         uow = begin(self.session, SYSTEM)
         uow.authorize(Action.SYSTEM_RUN)
         schoolyear.write(uow)
+        teacher = self.session.query(Account).filter_by(login="lijing").one().person_id
+        outing.write(uow, like_id=planting, class_id=self.group["GMSY-3-2"], teacher_id=teacher)
         self.session.flush()
 
     def _add(
@@ -620,7 +623,7 @@ class Demo:
                 )
             )
 
-    def _activities(self) -> None:
+    def _activities(self) -> int:
         coordinator = self.session.query(Account).filter_by(login="coordinator").one().person_id
         activity = self._add(
             Activity(
@@ -671,3 +674,4 @@ class Demo:
                     state="open",
                 )
             )
+        return activity

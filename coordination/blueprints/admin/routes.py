@@ -63,6 +63,7 @@ KINDS = {
     "enrolment_place": Text("候补递补", "A place became free"),
     "session_reminder": Text("活动提醒", "Activity reminder"),
     "session_reminder_staff": Text("活动提醒（工作人员）", "Activity reminder, to staff"),
+    "safe_return": Text("平安返校", "Back at school"),
     "session_return": Text("返校提醒", "Return reminder"),
     "session_roll": Text("补点名提醒", "Reminder of the roll"),
     "session_moved": Text("活动改期", "Activity moved"),

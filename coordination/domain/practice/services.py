@@ -269,6 +269,20 @@ def give_back(uow: UnitOfWork, *, session_id: int, child_id: int, state: str) ->
     uow.record(ChildWithdrawn(session_id, child_id))
 
 
+def has_left(session: Session, *, session_id: int, child_id: int) -> bool:
+    """Whether the child was counted as it left school."""
+    return (
+        session.scalar(
+            select(Enrolment.id).where(
+                Enrolment.session_id == session_id,
+                Enrolment.child_id == child_id,
+                Enrolment.state == "attended",
+            )
+        )
+        is not None
+    )
+
+
 def clear(uow: UnitOfWork, *, session_id: int, child_id: int) -> None:
     """Consent is given; a child that had refused joins again if there is room, else waits."""
     held = lock_session(uow, session_id=session_id)

@@ -54,6 +54,7 @@ TO_FAMILIES = frozenset(
         "notice",
         "notice_nudge",
         "notices_together",
+        "safe_return",
         "session_cancelled",
         "session_moved",
         "session_moved_family",
