@@ -45,7 +45,7 @@ from coordination.reactions.deliveries import Resolver
 from coordination.reactions.work import begin
 from coordination.settings import Settings
 from notifications import clock as delivery_clock
-from notifications import health, inbound
+from notifications import health, holding, inbound
 from notifications.erasure import erase_bodies
 from notifications.jobs import defer_drain, libpq_dsn, make_job_app
 from notifications.pump import CONCURRENCY, Pump
@@ -168,6 +168,8 @@ class Tick:
 
 def send_reminders(beat: Beat) -> None:
     """Turn due reminders into messages."""
+    if holding.stands(beat.engine):
+        return
     while any_due(beat.engine, clock.now()):
         with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
             taken = reminders.send_due(uow)
@@ -195,8 +197,9 @@ def send_scheduled_notices(beat: Beat) -> None:
     """Send the notices whose time has come."""
     from coordination.domain.communication.notices.dispatch import due_notices, send_scheduled
 
+    hold = holding.stands(beat.engine)
     with Session(beat.engine) as session:
-        due = due_notices(session, clock.now())
+        due = due_notices(session, clock.now(), written_after=hold.since if hold else None)
 
     def send(uow: UnitOfWork, number: int) -> None:
         send_scheduled(uow, notice_id=number, today=clock.today(reminders.zone()))
@@ -211,8 +214,9 @@ def follow_silence(beat: Beat) -> None:
     from coordination.domain.communication.unanswered.silence import climb, due_ladders
     from coordination.reactions.quiet_hours import waits_of
 
+    hold = holding.stands(beat.engine)
     with Session(beat.engine) as session:
-        due = due_ladders(session, clock.now())
+        due = due_ladders(session, clock.now(), written_after=hold.since if hold else None)
         waits = waits_of(session, clock.now(), reminders.zone()).notice if due else None
 
     def follow(uow: UnitOfWork, number: int) -> None:
@@ -226,8 +230,9 @@ def write_notices(beat: Beat) -> None:
     """Write the texts of notices to whole schools and districts, a stretch at a time."""
     from coordination.domain.communication.notices.rounds import open_rounds, write_stretch
 
+    hold = holding.stands(beat.engine)
     with Session(beat.engine) as session:
-        waiting = open_rounds(session)
+        waiting = open_rounds(session, begun_after=hold.since if hold else None)
     for number in waiting:
         more = True
         while more:
@@ -245,6 +250,8 @@ def dispatch_due(beat: Beat) -> None:
 
 def expire_holds(beat: Beat) -> None:
     """Release bookings that nobody confirmed in time."""
+    if holding.stands(beat.engine):
+        return  # it tells people; what was confirmed since the backup is not known here
     from coordination.domain.bookings.services import expire_holds as expire
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
@@ -283,6 +290,8 @@ def mark_stopped_numbers(beat: Beat) -> None:
 
 def mail_missing_receipts(beat: Beat) -> None:
     """Send by mail what nobody knows to have arrived as a text."""
+    if holding.stands(beat.engine):
+        return
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
         by_mail.write_due(uow)
 
