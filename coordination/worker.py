@@ -37,6 +37,7 @@ from coordination.reactions import (
     notices,
     on_people,
     reminders,
+    retention,
     together,
     unsent_texts,
 )
@@ -55,7 +56,6 @@ from notifications.workers import Worker
 
 log = logging.getLogger(__name__)
 
-KEEP_BODIES_DAYS = 180
 READING_SECONDS = 50
 # how long one job may settle doubt; the next one goes on
 SETTLING_SECONDS = 20
@@ -262,16 +262,19 @@ def erase_old_texts(beat: Beat) -> None:
     """Erase the bodies of old messages; hashes and states stay."""
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
         uow.authorize(Action.SYSTEM_RUN)
-        erase_bodies(session, older_than_days=KEEP_BODIES_DAYS, now=beat.now)
-        inbound.forget(session, beat.now - timedelta(days=KEEP_BODIES_DAYS))
+        before = beat.now - timedelta(days=retention.BODIES_DAYS)
+        erased = erase_bodies(session, older_than_days=retention.BODIES_DAYS, now=beat.now)
+        retention.note(session, "texts", before, erased, beat.now)
+        retention.note(session, "inbound", before, inbound.forget(session, before), beat.now)
 
 
 def erase_child_files(beat: Beat) -> None:
     """Erase children's files after their time, and drafts that nobody sent."""
+    from coordination.domain.communication.files.child_files import KEPT as FILES_KEPT
     from coordination.domain.communication.files.child_files import erase_due
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
-        erase_due(uow)
+        retention.note(session, "child_files", uow.now - FILES_KEPT, erase_due(uow), uow.now)
 
 
 def forget_expired(beat: Beat) -> None:
@@ -279,7 +282,28 @@ def forget_expired(beat: Beat) -> None:
     from coordination.domain.people.accounts import forget_expired as forget
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
-        forget(uow)
+        for key, (erased, before) in forget(uow).items():
+            retention.note(session, key, before, erased, uow.now)
+
+
+def keep_to_the_terms(beat: Beat) -> None:
+    """Every night: erase what is older than its term, and write down what is left of each class."""
+    with Session(beat.engine) as session:
+        if not retention.due(session, clock.now()):
+            return
+    erased: dict[str, int] = {}
+    for one in retention.CLASSES:
+        count = -1
+        while count:
+            with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+                count = retention.erase_batch(uow, one)
+            erased[one.key] = erased.get(one.key, 0) + count
+    with Session(beat.engine) as session:
+        gone = retention.gone_long_enough(session, clock.now())
+    _each_by_itself(beat.engine, gone, retention.erase_who_left)
+    erased[retention.LEFT.key] = len(gone)
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        retention.close_night(uow, erased)
 
 
 def mark_stopped_numbers(beat: Beat) -> None:
@@ -349,6 +373,7 @@ TICKS = (
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("erase children's files", 600, erase_child_files),
     Tick("forget expired sign-ins", 3600, forget_expired),
+    Tick("keep to the terms", 3600, keep_to_the_terms),
     Tick("tidy calendars", 3600, tidy_calendars),
     Tick("read partners' calendars", 5, read_partner_calendars),
 )

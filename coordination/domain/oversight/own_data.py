@@ -195,8 +195,8 @@ def _children(session: Session, actor: Actor, today: date) -> Iterator[tuple[Fie
             Field("relation", Text("您是孩子的", "You are the"), RELATIONS[kin.relation]),
             Field("school", Text("学校", "School"), _named(school)),
             Field("class", Text("班级", "Class"), _named(group)),
-            Field("from", Text("从", "From"), member.starts_on if member else None),
-            Field("until", Text("到", "Until"), member.ends_on if member else None),
+            Field("from", Text("入班", "In it from"), member.starts_on if member else None),
+            Field("until", Text("离班", "In it until"), member.ends_on if member else None),
             Field(
                 "birth_month",
                 Text("出生年月", "Month of birth"),

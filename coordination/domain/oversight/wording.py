@@ -69,6 +69,7 @@ _SUBJECTS = {
     "together": "notice",
 }
 _NO_TABLES = {
+    "sign_in": Text("登录验证码", "sign-in code"),
     "notice_look": Text("通知复核", "second look at a notice"),
     "notice_test": Text("通知试发", "test of a notice"),
 }
@@ -94,6 +95,7 @@ _TICKS = {
     "erase children's files": Text("清除孩子的材料", "Erase children's files"),
     "erase old texts": Text("清除旧消息正文", "Erase old texts"),
     "forget expired sign-ins": Text("清除过期登录", "Forget expired sign-ins"),
+    "keep to the terms": Text("按期限删除个人信息", "Keep to the terms of data"),
     "tidy calendars": Text("整理日历", "Tidy calendars"),
     "read partners' calendars": Text("读取伙伴单位日历", "Read partners' calendars"),
 }
