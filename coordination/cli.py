@@ -1,4 +1,4 @@
-"""The command line: `coordination run | web | worker | clock | tour | seed | import-roster | ...`.
+"""The command line: `coordination run | web | worker | clock | backup | restore | ...`.
 
 Composition root: commands import late, because `--help` must not load an ORM.
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Literal
 
 import rich_click as click
 
@@ -37,6 +39,24 @@ def _settings(*, database: bool = True) -> Settings:
             " every other command needs the address it prints."
         )
     return settings
+
+
+_PASSPHRASE = click.option(
+    "--passphrase-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A file whose first line is the passphrase; else BACKUP_PASSPHRASE, else it is asked for.",
+)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """A refusal of the keeper of backups is a sentence and the exit code 1."""
+    from coordination.keeping.errors import BackupError
+
+    try:
+        yield
+    except BackupError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @main.command()
@@ -140,6 +160,67 @@ def doctor() -> None:
     from coordination.doctor import examine
 
     raise SystemExit(examine(_settings(database=False)))
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--with-keys", is_flag=True, help="Put SECRET_KEY and FIELD_KEY into the file too.")
+@click.option(
+    "--keep", type=click.IntRange(1, 3650), help="In a folder: remove older ones, in days."
+)
+@_PASSPHRASE
+def backup(path: Path, *, with_keys: bool, keep: int | None, passphrase_file: Path | None) -> None:
+    """Write the whole database as one encrypted file; into a folder, under the day and time."""
+    from coordination.keeping import command
+
+    with _refused():
+        command.backup(
+            _settings(database=False),
+            path,
+            command.passphrase(passphrase_file, twice=True),
+            with_keys=with_keys,
+            keep=keep,
+        )
+
+
+@main.command()
+@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--check", is_flag=True, help="Read the file to its end, change nothing.")
+@click.option("--replace", is_flag=True, help="Drop all that the database holds now.")
+@click.option(
+    "--write-keys",
+    type=click.Path(path_type=Path),
+    help="Write the keys that the file holds to a new file, change nothing else.",
+)
+@_PASSPHRASE
+def restore(
+    path: Path, *, check: bool, replace: bool, write_keys: Path | None, passphrase_file: Path | None
+) -> None:
+    """Make a backup the database again; what waited to be sent is held until `go-on`."""
+    from coordination.keeping import command
+
+    with _refused():
+        passphrase = command.passphrase(passphrase_file)
+        if write_keys is not None:
+            command.write_keys(path, passphrase, write_keys)
+        elif check:
+            command.check(path, passphrase)
+        else:
+            command.restore(_settings(database=False), path, passphrase, replace=replace)
+
+
+@main.command("go-on")
+@click.option(
+    "--due",
+    type=click.Choice(["send", "drop"]),
+    help="What to do with what came due between the backup and the restore.",
+)
+def go_on(due: Literal["send", "drop"] | None) -> None:
+    """After a restore: show what is held, and with --due let it go on."""
+    from coordination.keeping import command
+
+    with _refused():
+        command.go_on(_settings(database=False), due)
 
 
 @main.command("aliyun-addresses")

@@ -37,6 +37,7 @@ from coordination.reactions import (
     notices,
     on_people,
     reminders,
+    retention,
     together,
     unsent_texts,
 )
@@ -45,7 +46,7 @@ from coordination.reactions.deliveries import Resolver
 from coordination.reactions.work import begin
 from coordination.settings import Settings
 from notifications import clock as delivery_clock
-from notifications import health, inbound
+from notifications import health, holding, inbound
 from notifications.erasure import erase_bodies
 from notifications.jobs import defer_drain, libpq_dsn, make_job_app
 from notifications.pump import CONCURRENCY, Pump
@@ -55,7 +56,6 @@ from notifications.workers import Worker
 
 log = logging.getLogger(__name__)
 
-KEEP_BODIES_DAYS = 180
 READING_SECONDS = 50
 # how long one job may settle doubt; the next one goes on
 SETTLING_SECONDS = 20
@@ -168,6 +168,8 @@ class Tick:
 
 def send_reminders(beat: Beat) -> None:
     """Turn due reminders into messages."""
+    if holding.stands(beat.engine):
+        return
     while any_due(beat.engine, clock.now()):
         with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
             taken = reminders.send_due(uow)
@@ -195,8 +197,9 @@ def send_scheduled_notices(beat: Beat) -> None:
     """Send the notices whose time has come."""
     from coordination.domain.communication.notices.dispatch import due_notices, send_scheduled
 
+    hold = holding.stands(beat.engine)
     with Session(beat.engine) as session:
-        due = due_notices(session, clock.now())
+        due = due_notices(session, clock.now(), written_after=hold.since if hold else None)
 
     def send(uow: UnitOfWork, number: int) -> None:
         send_scheduled(uow, notice_id=number, today=clock.today(reminders.zone()))
@@ -211,8 +214,9 @@ def follow_silence(beat: Beat) -> None:
     from coordination.domain.communication.unanswered.silence import climb, due_ladders
     from coordination.reactions.quiet_hours import waits_of
 
+    hold = holding.stands(beat.engine)
     with Session(beat.engine) as session:
-        due = due_ladders(session, clock.now())
+        due = due_ladders(session, clock.now(), written_after=hold.since if hold else None)
         waits = waits_of(session, clock.now(), reminders.zone()).notice if due else None
 
     def follow(uow: UnitOfWork, number: int) -> None:
@@ -226,8 +230,9 @@ def write_notices(beat: Beat) -> None:
     """Write the texts of notices to whole schools and districts, a stretch at a time."""
     from coordination.domain.communication.notices.rounds import open_rounds, write_stretch
 
+    hold = holding.stands(beat.engine)
     with Session(beat.engine) as session:
-        waiting = open_rounds(session)
+        waiting = open_rounds(session, begun_after=hold.since if hold else None)
     for number in waiting:
         more = True
         while more:
@@ -245,6 +250,8 @@ def dispatch_due(beat: Beat) -> None:
 
 def expire_holds(beat: Beat) -> None:
     """Release bookings that nobody confirmed in time."""
+    if holding.stands(beat.engine):
+        return  # it tells people; what was confirmed since the backup is not known here
     from coordination.domain.bookings.services import expire_holds as expire
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
@@ -255,24 +262,27 @@ def erase_old_texts(beat: Beat) -> None:
     """Erase the bodies of old messages; hashes and states stay."""
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
         uow.authorize(Action.SYSTEM_RUN)
-        erase_bodies(session, older_than_days=KEEP_BODIES_DAYS, now=beat.now)
-        inbound.forget(session, beat.now - timedelta(days=KEEP_BODIES_DAYS))
+        before = beat.now - timedelta(days=retention.BODIES_DAYS)
+        erased = erase_bodies(session, older_than_days=retention.BODIES_DAYS, now=beat.now)
+        retention.note(session, "texts", before, erased, beat.now)
+        retention.note(session, "inbound", before, inbound.forget(session, before), beat.now)
 
 
 def erase_child_files(beat: Beat) -> None:
     """Erase children's files after their time, and drafts that nobody sent."""
+    from coordination.domain.communication.files.child_files import KEPT as FILES_KEPT
     from coordination.domain.communication.files.child_files import erase_due
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
-        erase_due(uow)
+        retention.note(session, "child_files", uow.now - FILES_KEPT, erase_due(uow), uow.now)
 
 
 def erase_headcounts(beat: Beat) -> None:
     """Erase single taps of old head-counts, and with whom a child left."""
-    from coordination.domain.practice.headcount.notes import erase_due
+    from coordination.domain.practice.headcount.notes import KEPT, erase_due
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
-        erase_due(uow)
+        retention.note(session, "headcounts", uow.now - KEPT, erase_due(uow), uow.now)
 
 
 def forget_expired(beat: Beat) -> None:
@@ -280,7 +290,28 @@ def forget_expired(beat: Beat) -> None:
     from coordination.domain.people.accounts import forget_expired as forget
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
-        forget(uow)
+        for key, (erased, before) in forget(uow).items():
+            retention.note(session, key, before, erased, uow.now)
+
+
+def keep_to_the_terms(beat: Beat) -> None:
+    """Every night: erase what is older than its term, and write down what is left of each class."""
+    with Session(beat.engine) as session:
+        if not retention.due(session, clock.now()):
+            return
+    erased: dict[str, int] = {}
+    for one in retention.CLASSES:
+        count = -1
+        while count:
+            with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+                count = retention.erase_batch(uow, one)
+            erased[one.key] = erased.get(one.key, 0) + count
+    with Session(beat.engine) as session:
+        gone = retention.gone_long_enough(session, clock.now())
+    _each_by_itself(beat.engine, gone, retention.erase_who_left)
+    erased[retention.LEFT.key] = len(gone)
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        retention.close_night(uow, erased)
 
 
 def mark_stopped_numbers(beat: Beat) -> None:
@@ -291,6 +322,8 @@ def mark_stopped_numbers(beat: Beat) -> None:
 
 def mail_missing_receipts(beat: Beat) -> None:
     """Send by mail what nobody knows to have arrived as a text."""
+    if holding.stands(beat.engine):
+        return
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
         by_mail.write_due(uow)
 
@@ -349,6 +382,7 @@ TICKS = (
     Tick("erase children's files", 600, erase_child_files),
     Tick("erase head-counts", 3600, erase_headcounts),
     Tick("forget expired sign-ins", 3600, forget_expired),
+    Tick("keep to the terms", 3600, keep_to_the_terms),
     Tick("tidy calendars", 3600, tidy_calendars),
     Tick("read partners' calendars", 5, read_partner_calendars),
 )

@@ -37,7 +37,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from notifications import clock, retry, suppressions
+from notifications import clock, holding, retry, suppressions
 from notifications.arrays import array_text
 from notifications.gathering import gather
 from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
@@ -88,12 +88,13 @@ def take(
         refuse_dead_worker(connection, worker_id)
         shut = _shut(connection, at)
         using = ways.open_routes(shut)
-        rows = _due(connection, at, limit, using, ids)
+        hold = holding.standing(connection)
+        rows = _due(connection, at, limit, using, ids, hold)
         claimed: list[Claimed] = []
-        # who asks for certain messages wants these, not others that say them
-        for row, attempt, able in _to_send(
-            connection, resolver, ways, rows, at, alone=ids is not None
-        ):
+        # who asks for certain messages wants these, not others that say them; and what is held after
+        # a restore must not leave in one that is not
+        alone = ids is not None or hold is not None
+        for row, attempt, able in _to_send(connection, resolver, ways, rows, at, alone=alone):
             faults = able.faults
             name = choose(able.names, shut, faults, patience(row.message_class))
             if name is None:
@@ -126,7 +127,8 @@ def take_late(
         refuse_dead_worker(connection, worker_id)
         if by in _shut(connection, at):
             return Batch([], 0)
-        rows = _due(connection, at - late, limit, [route])
+        hold = holding.standing(connection)
+        rows = _due(connection, at - late, limit, [route], hold=hold)
         claimed = [
             _claimed(row, attempt, able, by, {})
             for row, attempt, able in _to_send(connection, resolver, ways, rows, at, alone=True)
@@ -244,12 +246,16 @@ def _due(
     most: int,
     routes: Collection[str],
     ids: Sequence[int] | None = None,
+    hold: holding.Hold | None = None,
 ) -> Sequence[Row[tuple[object, ...]]]:
-    """Lock up to `most` messages that are due; with `ids`, of these."""
+    """Lock up to `most` messages that are due; with `ids`, of these; with a hold, none that it holds."""
     given = {"at": at, "most": most, "routes": list(routes)}
-    if ids is None:
-        return connection.execute(_DUE, given).all()
-    return connection.execute(_DUE_OF, {**given, "ids": list(ids)}).all()
+    statement = _DUE
+    if ids is not None:
+        statement, given = _DUE_OF, {**given, "ids": list(ids)}
+    if hold is not None:
+        statement = statement.where(OutboxMessage.id > hold.upto)
+    return connection.execute(statement, given).all()
 
 
 def _checked(

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from notifications.models import ErasureMark, OutboxMessage, SimulatedMessage
-from notifications.states import FINAL, State
+from notifications.states import FINAL, WAITING, State
 
 CHUNK = 5000
 _OVER = (*FINAL, State.ACCEPTED, State.NEEDS_HUMAN)
@@ -49,6 +49,29 @@ def erase_bodies(
     session.flush()
     session.execute(delete(SimulatedMessage).where(SimulatedMessage.at < before))
     return erased
+
+
+def erase_bodies_of(session: Session, recipients: Collection[int], now: datetime) -> int:
+    """Erase what was written to these people, whatever its age, and stop what has not left; how many.
+
+    What a provider is being asked about keeps its text until that is settled, and then its time.
+    """
+    theirs = OutboxMessage.recipient_id.in_(recipients)
+    session.execute(
+        update(OutboxMessage)
+        .where(theirs, OutboxMessage.state.in_(WAITING))
+        .values(state=State.CANCELLED, reason_code="left", updated_at=now)
+        .execution_options(synchronize_session=False)
+    )
+    done = session.execute(
+        update(OutboxMessage)
+        .where(theirs, OutboxMessage.body.is_not(None), OutboxMessage.state.in_(_OVER))
+        .values(body=None, params={}, link=None, erased_at=now)
+        .returning(OutboxMessage.id)
+        .execution_options(synchronize_session=False)
+    )
+    session.execute(delete(SimulatedMessage).where(SimulatedMessage.recipient_id.in_(recipients)))
+    return len(done.all())
 
 
 def _mark(session: Session) -> ErasureMark:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine, func, select
 
+from notifications import holding
 from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
 from notifications.states import OPEN_ATTEMPT, WAITING
 
@@ -13,10 +14,15 @@ from notifications.states import OPEN_ATTEMPT, WAITING
 def due_count(engine: Engine, now: datetime) -> int:
     """Count messages that could be claimed now."""
     with engine.connect() as connection:
+        hold = holding.standing(connection)
         return connection.execute(
             select(func.count())
             .select_from(OutboxMessage)
-            .where(OutboxMessage.state.in_(WAITING), OutboxMessage.next_at <= now)
+            .where(
+                OutboxMessage.state.in_(WAITING),
+                OutboxMessage.next_at <= now,
+                *([OutboxMessage.id > hold.upto] if hold else ()),
+            )
         ).scalar_one()
 
 

@@ -59,6 +59,9 @@ def heard(session: Session, channel: str, provider_id: str, kind: Kind, at: date
     return done.first() is not None
 
 
-def forget(session: Session, older_than: datetime) -> None:
-    """Forget old notes: no provider repeats a report after so long."""
-    session.execute(delete(InboundText).where(InboundText.at < older_than))
+def forget(session: Session, older_than: datetime) -> int:
+    """Forget old notes, for no provider repeats a report after so long; how many."""
+    gone = session.execute(
+        delete(InboundText).where(InboundText.at < older_than).returning(InboundText.id)
+    )
+    return len(gone.all())

@@ -248,6 +248,22 @@ class DeliveryCircuit(NotificationsBase):
     open_until: Mapped[datetime]
 
 
+class OutboxHold(NotificationsBase):
+    """恢复后暂停: a backup was restored, and what waited in it may have been sent since (`holding`).
+
+    There is a row until somebody has decided.
+    """
+
+    __tablename__ = "outbox_hold"
+    id: Mapped[int] = mapped_column(server_default="1", primary_key=True, autoincrement=False)
+    # the last message that was in the backup
+    upto: Mapped[int]
+    # when the backup was made, and when it was restored
+    taken_at: Mapped[datetime]
+    since: Mapped[datetime]
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+
+
 class Suppression(NotificationsBase):
     """停发: a recipient who must not be written to on a channel, and the strikes that led to it."""
 

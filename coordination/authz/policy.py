@@ -50,6 +50,11 @@ POLICY: dict[Action, Rule] = {
     # to print the question, and to write down what came back on paper or by word of mouth
     Action.CONSENT_RECORD: _SCHOOL | IN_CLASS,
     Action.CUSTODY_LIMIT: _SCHOOL,
+    # to answer a guardian who asks for a correction or an erasure: the school office
+    Action.DATA_ANSWER: _SCHOOL,
+    Action.DATA_ASK: ONESELF,
+    # to take a copy of what is kept about oneself and one's children
+    Action.DATA_TAKE: ONESELF,
     Action.DELIVERY_RUN: holding(Role.DISTRICT_ADMIN),
     Action.ENROLMENT_CLASS: _SCHOOL | IN_CLASS,
     # to ask families once more whose answer is missing
@@ -85,6 +90,8 @@ POLICY: dict[Action, Rule] = {
     Action.REMINDER_SET: _OFFICE | _SCHOOL,
     Action.RESOURCE_MANAGE: _PARTNER,
     Action.RESOURCE_READ: _STAFF,
+    # what is kept for how long, and the proof that it was erased: numbers only
+    Action.RETENTION_READ: holding(Role.DISTRICT_ADMIN, Role.DATA_OFFICER),
     Action.ROLE_GRANT: holding(Role.DISTRICT_ADMIN) | _SCHOOL,
     Action.ROSTER_IMPORT: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,
     Action.ROSTER_UNDO: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,

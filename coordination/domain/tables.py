@@ -4,6 +4,7 @@ from coordination.domain.agenda import models as agenda
 from coordination.domain.bookings import models as bookings
 from coordination.domain.communication import models as communication
 from coordination.domain.consents import models as consents
+from coordination.domain.oversight import models as oversight
 from coordination.domain.partners import models as partners
 from coordination.domain.people import models as people
 from coordination.domain.practice import models as practice
@@ -20,6 +21,7 @@ ALL = (
     communication,
     consents,
     headcount,
+    oversight,
     partners,
     people,
     practice,

@@ -95,6 +95,11 @@ def path_secret(purpose: str) -> str:
     return _mac("path", purpose).hex()[:32]
 
 
+def fingerprint() -> str:
+    """By which a key is recognised and not found (16 hex digits): for backups."""
+    return _mac("fingerprint", "").hex()[:16]
+
+
 def new_token() -> str:
     """A feed or session secret: 256 bits, URL-safe."""
     return secrets.token_urlsafe(32)

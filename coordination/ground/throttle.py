@@ -65,6 +65,7 @@ def forgive(session: Session, purpose: str, value: str) -> None:
     session.execute(delete(Throttle).where(Throttle.key_hash == _key(purpose, value)))
 
 
-def sweep(session: Session, *, older_than: datetime) -> None:
-    """Remove counters whose window began before `older_than`."""
-    session.execute(delete(Throttle).where(Throttle.window_starts_at < older_than))
+def sweep(session: Session, *, older_than: datetime) -> int:
+    """Remove counters whose window began before `older_than`; how many."""
+    old = delete(Throttle).where(Throttle.window_starts_at < older_than)
+    return len(session.execute(old.returning(Throttle.tries)).all())

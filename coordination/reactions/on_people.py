@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from coordination.authz.actions import Action
+from coordination.domain.oversight.events import ChildErased
 from coordination.domain.people import contacts
 from coordination.domain.people.events import (
     NoticeHourChosen,
@@ -20,6 +21,7 @@ from coordination.domain.people.models import ContactPoint
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.quiet_hours import OWN_HOUR
 from notifications import outbox, suppressions
+from notifications.erasure import erase_bodies_of
 
 _CHANNELS = (("phone", "sms"), ("email", "email"))
 AT_ONCE = 500
@@ -52,6 +54,12 @@ def texts_stopped(uow: UnitOfWork, event: TextsStopped) -> None:
 def texts_resumed(uow: UnitOfWork, event: TextsResumed) -> None:
     """The opt-out is forgotten; what failed three times stays stopped."""
     suppressions.opt_in(uow.session, event.person_id, "sms", uow.now)
+
+
+def child_erased(uow: UnitOfWork, event: ChildErased) -> None:
+    """What was written to guardians who are nobody any more is erased, whatever its age; nothing leaves."""
+    if event.guardian_ids:
+        erase_bodies_of(uow.session, event.guardian_ids, uow.now)
 
 
 def carry_over(uow: UnitOfWork) -> int:

@@ -40,6 +40,7 @@ from coordination.domain.communication.events import (
     QuietPolicySet,
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked, ConsentRecorded
+from coordination.domain.oversight.events import ChildErased, DataAnswered, DataAsked
 from coordination.domain.people.events import (
     NoticeHourChosen,
     PhoneChecked,
@@ -89,6 +90,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     BookingRequested: (on_bookings.requested,),
     BookingWithdrawn: (on_bookings.withdrawn,),
     BusySourceFailed: (on_calendars.source_failed,),
+    ChildErased: (on_people.child_erased,),
     ChildWithdrawn: (on_practice.child_withdrawn,),
     ClassEnrolled: (on_practice.class_enrolled,),
     ConsentAnswered: (on_practice.consent_answered,),
@@ -126,6 +128,8 @@ SILENT: dict[type[Event], str] = {
     BusySourceRemoved: "the owner did it; the audit line is enough",
     BusySourceTakenIntoUse: "the owner did it; the audit line is enough",
     ChildLeftGroup: "whoever noted it stands beside the family; the family's page shows it",
+    DataAnswered: "the family's page shows the answer; a text would say on a shared phone that they asked",
+    DataAsked: "the school office sees it on its home page, with the day by which it must answer",
     FamilyCalled: "the call or letter was the message; the list and the notice's page show it",
     FamilyFollowedUp: "the list shows it; the family was spoken with",
     FeedChanged: "the owner did it; the audit line is enough",

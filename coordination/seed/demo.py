@@ -19,6 +19,8 @@ from coordination.authz.actor import SYSTEM
 from coordination.domain.agenda import schoolyear
 from coordination.domain.agenda.models import BusySource, BusySpan
 from coordination.domain.bookings.models import OpeningRule, Resource
+from coordination.domain.oversight.data_requests import ANSWERED_WITHIN
+from coordination.domain.oversight.models import DataRequest
 from coordination.domain.partners.models import PartnerDocument, PartnerProfile
 from coordination.domain.people import contacts
 from coordination.domain.people.accounts import hash_password
@@ -299,6 +301,7 @@ class Demo:
         self._classes()
         self._staff()
         self._families()
+        self._request()
         self._partners()
         planting = self._activities()
         self.session.flush()
@@ -463,6 +466,22 @@ class Demo:
             )
         )
         self._guardians_of.setdefault(child, []).append(guardian)
+
+    def _request(self) -> None:
+        """What a parent asked the school about a child's data, yesterday."""
+        child, guardians = next(iter(self._guardians_of.items()))
+        asked = self.now - timedelta(days=1)
+        self.session.add(
+            DataRequest(
+                guardian_id=guardians[0],
+                child_id=child,
+                school_id=self.session.get_one(Person, child).school_id,
+                kind="correct",
+                words="孩子户口本上的名字和这里的写法不一样，请按户口本更正。",
+                due_at=asked + ANSWERED_WITHIN,
+                created_at=asked,
+            )
+        )
 
     def _partners(self) -> None:
         for code, sector, base, zh, en in (

@@ -70,6 +70,10 @@ _REASONS: dict[str, Text] = {
     "text_arrived": Text("短信已经送达，不再发邮件", "the text has arrived after all"),
     "withdrawn": Text("已撤回", "withdrawn by the sender"),
     "expired": Text("超过有效时间", "no longer useful when its turn came"),
+    "restored": Text(
+        "系统从备份恢复，可能已经发过，没有再发",
+        "the system was restored from a backup; it may have been sent, so it was not sent again",
+    ),
     "too_late": Text("超过有效时间", "no longer useful when its turn came"),
     "provider_halted": Text("等待短信服务商恢复", "waits for the provider of texts"),
     "body_erased": Text("正文已按期限删除", "its text was erased after the time it is kept"),

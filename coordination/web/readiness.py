@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from coordination.ground.ticks import last_tick
+from notifications import holding
 from notifications.models import OutboxMessage
 
 CLOCK_GRACE = timedelta(minutes=3)
@@ -29,6 +30,8 @@ class Readiness:
     migrated: bool = False
     clock_age_seconds: int | None = None
     oldest_due_seconds: int | None = None
+    # what waited in a backup that was restored waits for a decision
+    held_after_restore: bool = False
 
     @property
     def ready(self) -> bool:
@@ -66,9 +69,12 @@ def readiness(session: Session, now: datetime) -> Readiness:
         if not migrated:
             return Readiness(database=True)
         tick = last_tick(session)
+        hold = holding.standing(session)
         due = session.scalar(
             select(func.min(OutboxMessage.next_at)).where(
-                OutboxMessage.state.in_(("queued", "held")), OutboxMessage.next_at <= now
+                OutboxMessage.state.in_(("queued", "held")),
+                OutboxMessage.next_at <= now,
+                *([OutboxMessage.id > hold.upto] if hold else ()),
             )
         )
     except SQLAlchemyError:
@@ -79,4 +85,5 @@ def readiness(session: Session, now: datetime) -> Readiness:
         migrated=True,
         clock_age_seconds=int((now - tick).total_seconds()) if tick else None,
         oldest_due_seconds=int((now - due).total_seconds()) if due else 0,
+        held_after_restore=hold is not None,
     )

@@ -20,6 +20,7 @@ from coordination.domain.bookings.models import (
 )
 from coordination.domain.communication.models import ChildFile, Notice, NoticeRecipient, NoticeRound
 from coordination.domain.consents.models import ConsentAsk, ConsentRequest
+from coordination.domain.oversight.models import DataRequest
 from coordination.domain.partners.models import PartnerProfile
 from coordination.domain.people import contacts
 from coordination.domain.people.models import (
@@ -395,3 +396,18 @@ def add_entry(session: Session, world: World, start: datetime) -> None:
             ends_at=start + timedelta(hours=1),
         )
     )
+
+
+def add_request(session: Session, world: World, now: datetime) -> None:
+    """What our guardian asked our school about our child's data, as `things["asked"]`."""
+    asked = DataRequest(
+        guardian_id=world.people["guardian"],
+        child_id=world.people["child"],
+        school_id=world.things["school_a"],
+        kind="correct",
+        words="名字写错了",
+        due_at=now + timedelta(days=15),
+    )
+    session.add(asked)
+    session.flush()
+    world.things["asked"] = asked.id

@@ -60,6 +60,7 @@ ARGUMENTS = {
     "class_id": "class_a",
     "batch_id": "batch",
     "entry_id": "entry",
+    "asked_id": "asked",
     "source_id": "source",
     "school_id": "school_a",
     "org_id": "partner_p",
@@ -130,6 +131,7 @@ def measure(app: Flask, engine: Engine) -> dict[str, str]:
         world = worlds.build(session, clock.now())
         worlds.add_entry(session, world, clock.now())
         worlds.add_files(session, world)
+        worlds.add_request(session, world, clock.now())
         session.commit()
     rows: dict[str, str] = {}
     for method, rule in rules_of(app):

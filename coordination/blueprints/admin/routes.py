@@ -31,6 +31,7 @@ from coordination.ground import clock
 from coordination.ground.errors import CoordinationError, Forbidden, NotFound
 from coordination.ground.text import LANGUAGES, Language, Text
 from coordination.reactions import catalogue, notices, together, variables
+from coordination.reactions import retention as terms
 from coordination.reactions.carriers import values_kept, ways_of
 from coordination.web import delivery
 from coordination.web.forms import attempt, render_form
@@ -449,6 +450,17 @@ def running() -> ResponseReturnValue:
         ago=lambda at: ago(found.at - at),
         channel_word=delivery.channel_word,
         halt_word=delivery.halt_word,
+    )
+
+
+@bp.get("/retention")
+@guard(Access.ADMIN)
+def retention() -> ResponseReturnValue:
+    """What is kept for how long, and the proof that it was erased."""
+    with reading() as held:
+        lines = terms.lines_of(held, current_actor())
+    return render_template(
+        "admin/retention.html", lines=lines, because=terms.BECAUSE, table_word=table_word
     )
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from coordination.domain.oversight.data_requests import KINDS, LONGEST
 from coordination.domain.people.hours import HOURS
-from coordination.web.forms import Form, RadioField, both
+from coordination.web.forms import AtMost, Chosen, Form, ParagraphField, RadioField, Required, both
 
 
 class HourForm(Form):
@@ -19,3 +20,16 @@ class HourForm(Form):
         ],
         default="",
     )
+
+
+class AskForm(Form):
+    """What the school should correct or erase."""
+
+    kind = RadioField(
+        both("要学校做什么", "What the school should do"),
+        [Chosen()],
+        choices=[(key, both(word.zh, word.en)) for key, word in KINDS.items()],
+    )
+    # whom it is about: the page fills in the children
+    about = RadioField(both("关于谁", "About whom"), [Chosen()])
+    words = ParagraphField(both("具体说明", "In your words"), [Required(), AtMost(LONGEST)])

@@ -32,4 +32,5 @@ def ready() -> ResponseReturnValue:
         clock_age_seconds=found.clock_age_seconds,
         clock_late=found.clock_late,
         oldest_due_message_seconds=found.oldest_due_seconds,
+        held_after_restore=found.held_after_restore,
     ), 200 if found.ready else 503

@@ -8,6 +8,7 @@ from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coordination.authz.actions import Action
+from coordination.authz.actor import Role
 from coordination.authz.policy import allowed
 from coordination.blueprints.people.blueprint import bp
 from coordination.blueprints.people.forms import LimitForm
@@ -86,6 +87,7 @@ def _may() -> dict[str, bool]:
         "may_search": directory.may_search(actor),
         "may_import": allowed(actor, Action.ROSTER_IMPORT),
         "may_deal": posts.deals_with_any(actor),
+        "answers_requests": Role.SCHOOL_ADMIN in actor.roles,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wtforms import SelectField
 
+from coordination.domain.oversight.data_requests import LONGEST
 from coordination.domain.people.custody import LONGEST_REASON
 from coordination.domain.people.posts import LONGEST_NAME
 from coordination.web.forms import (
@@ -15,6 +16,7 @@ from coordination.web.forms import (
     Optional,
     ParagraphField,
     PhoneField,
+    RadioField,
     Required,
     both,
 )
@@ -35,6 +37,20 @@ class GrantForm(Form):
     class_id = SelectField(both("班级", "Class"), coerce=int)
     starts_on = LocalDateField(both("开始日期", "From"), [Chosen()])
     ends_on = LocalDateField(both("结束日期", "Until"), [Optional()])
+
+
+class AnswerForm(Form):
+    """What became of what a guardian asked about their data."""
+
+    agreed = RadioField(
+        both("结果", "What became of it"),
+        [Chosen()],
+        choices=[
+            ("done", both("已办理", "Done")),
+            ("declined", both("不能办理", "Cannot be done")),
+        ],
+    )
+    words = ParagraphField(both("告诉家长", "Tell the guardian"), [Required(), AtMost(LONGEST)])
 
 
 class NumberForm(Form):

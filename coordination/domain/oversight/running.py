@@ -19,7 +19,7 @@ from coordination.ground.actor import Actor
 from coordination.ground.errors import Conflict
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
-from notifications import board
+from notifications import board, holding
 
 # a tick that is this much later than its turn: the clock is stopped, or the tick before is long
 GRACE = timedelta(seconds=60)
@@ -60,6 +60,9 @@ class Board:
     # who carries texts, the preferred provider first
     carriers: tuple[board.CarrierLine, ...]
     jobs: board.Jobs
+    # after a restore, until somebody has decided about what waited in the backup
+    hold: holding.Hold | None
+    held: holding.Waiting
 
     @property
     def alive(self) -> int:
@@ -70,6 +73,7 @@ class Board:
 def board_of(session: Session, actor: Actor, now: datetime, carriers: Sequence[str] = ()) -> Board:
     """Look at everything that runs by itself; `carriers` are the providers of texts, in order."""
     refuse_unless_allowed(actor, Action.DELIVERY_RUN)
+    hold = holding.standing(session)
     return Board(
         at=now,
         leader=_leader(session),
@@ -80,6 +84,8 @@ def board_of(session: Session, actor: Actor, now: datetime, carriers: Sequence[s
         circuits=tuple(board.circuits(session, now)),
         carriers=tuple(board.carriers(session, carriers, now)),
         jobs=board.jobs(session),
+        hold=hold,
+        held=holding.messages(session, hold) if hold else holding.Waiting(0, 0),
     )
 
 

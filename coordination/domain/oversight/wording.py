@@ -21,6 +21,7 @@ _ZH = {
     "consent_ask": "征询",
     "consent_request": "知情同意书",
     "contact_point": "联系方式",
+    "data_request": "个人信息申请",
     "delivery_circuit": "发送通道",
     "enrolment": "报名",
     "family_budget": "家庭每周短信",
@@ -33,6 +34,7 @@ _ZH = {
     "one_time_code": "登录验证码",
     "opening_rule": "开放规则",
     "organisation": "机构",
+    "outbox_hold": "恢复后暂停",
     "partner_document": "资质文件",
     "partner_profile": "资源单位档案",
     "person": "人员",
@@ -67,6 +69,7 @@ _SUBJECTS = {
     "together": "notice",
 }
 _NO_TABLES = {
+    "sign_in": Text("登录验证码", "sign-in code"),
     "notice_look": Text("通知复核", "second look at a notice"),
     "notice_test": Text("通知试发", "test of a notice"),
 }
@@ -93,6 +96,7 @@ _TICKS = {
     "erase head-counts": Text("清除点名明细", "Erase details of head-counts"),
     "erase old texts": Text("清除旧消息正文", "Erase old texts"),
     "forget expired sign-ins": Text("清除过期登录", "Forget expired sign-ins"),
+    "keep to the terms": Text("按期限删除个人信息", "Keep to the terms of data"),
     "tidy calendars": Text("整理日历", "Tidy calendars"),
     "read partners' calendars": Text("读取伙伴单位日历", "Read partners' calendars"),
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 from argon2 import PasswordHasher
@@ -213,15 +213,21 @@ def sign_out_everywhere(uow: UnitOfWork) -> None:
         held.revoked_at = uow.now
 
 
-def forget_expired(uow: UnitOfWork) -> None:
-    """Delete what has no use any more: old codes, ended sessions, counters of tries."""
+def forget_expired(uow: UnitOfWork) -> dict[str, tuple[int, datetime]]:
+    """Delete what has no use any more: old codes, ended sessions, counters of tries; how many of each,
+    and what they were older than."""
     uow.authorize(Action.SYSTEM_RUN)
-    for statement in (
-        delete(OneTimeCode).where(OneTimeCode.expires_at < uow.now - _DAY),
-        delete(AccountSession).where(AccountSession.expires_at < uow.now - _DAY),
-    ):
-        uow.session.execute(statement)
-    sweep(uow.session, older_than=uow.now - 2 * _DAY)
+    before, counters = uow.now - _DAY, uow.now - 2 * _DAY
+    codes = delete(OneTimeCode).where(OneTimeCode.expires_at < before).returning(OneTimeCode.id)
+    ended = delete(AccountSession).where(AccountSession.expires_at < before)
+    return {
+        "sign_ins": (len(uow.session.execute(codes).all()), before),
+        "sessions": (
+            len(uow.session.execute(ended.returning(AccountSession.id)).all()),
+            before,
+        ),
+        "counters": (sweep(uow.session, older_than=counters), counters),
+    }
 
 
 def change_password(uow: UnitOfWork, *, old: str, new: str) -> str | None:

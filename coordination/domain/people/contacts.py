@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
+from cryptography.exceptions import InvalidTag
 from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
@@ -124,6 +125,17 @@ def _values(
         .order_by(ContactPoint.id)
     )
     return {person: crypto.decrypt(value, _CONTEXT[kind]) for person, value in rows}
+
+
+def readable(session: Session) -> bool | None:
+    """Whether what is stored can be read with this key, tried on one; None if nothing is stored."""
+    point = session.scalars(select(ContactPoint).order_by(ContactPoint.id).limit(1)).first()
+    if point is None:
+        return None
+    try:
+        return bool(crypto.decrypt(point.value_enc, _CONTEXT[point.kind]))
+    except InvalidTag:
+        return False
 
 
 def masks_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:

@@ -160,6 +160,7 @@ def test_health_and_readiness_are_told_in_figures(app: Flask, browser: Browser) 
         "clock_age_seconds": None,
         "clock_late": True,
         "oldest_due_message_seconds": 0,
+        "held_after_restore": False,
     }
     with app.app_context():
         ticked(database(), "outbox", clock.now() - timedelta(seconds=20))

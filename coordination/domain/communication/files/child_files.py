@@ -454,8 +454,9 @@ def _bytes(session: Session, notice_id: int, child_id: int) -> bytes | None:
 # -- erasing --------------------------------------------------------------------------------------
 
 
-def erase_due(uow: UnitOfWork) -> None:
-    """Erase the files that are past their time or were taken back, and drafts that nobody sent."""
+def erase_due(uow: UnitOfWork) -> int:
+    """Erase the files that are past their time or were taken back, and drafts that nobody sent; how
+    many of sent notices."""
     uow.authorize(Action.SYSTEM_RUN)
     drafts = uow.session.scalars(
         delete(Notice)
@@ -480,3 +481,4 @@ def erase_due(uow: UnitOfWork) -> None:
             uow.trail.line(
                 "erase", table, None, {"ids": list(ids)}, None, reason="kept_long_enough"
             )
+    return len(files)

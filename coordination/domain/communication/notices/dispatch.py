@@ -20,7 +20,9 @@ from coordination.ground.uow import UnitOfWork
 
 # why a notice whose time had come was not sent
 SENDER_LEFT, TOO_LATE, NO_BUDGET = "sender_left", "too_late", "budget_used_up"
-UNSENT = (SENDER_LEFT, TOO_LATE, NO_BUDGET)
+# it may have left between a backup and its restore (see `after_restore`)
+RESTORED = "restored"
+UNSENT = (SENDER_LEFT, TOO_LATE, NO_BUDGET, RESTORED)
 
 
 def let_go(uow: UnitOfWork, notice: Notice) -> None:
@@ -40,15 +42,14 @@ def let_go(uow: UnitOfWork, notice: Notice) -> None:
         begin_round(uow, notice, 0, segments)
 
 
-def due_notices(session: Session, now: datetime) -> list[int]:
-    """Notices whose time has come, the earliest first."""
-    return list(
-        session.scalars(
-            select(Notice.id)
-            .where(Notice.state == "scheduled", Notice.send_at <= now)
-            .order_by(Notice.send_at, Notice.id)
-        )
-    )
+def due_notices(
+    session: Session, now: datetime, *, written_after: datetime | None = None
+) -> list[int]:
+    """Notices whose time has come, the earliest first; with `written_after`, none that is older."""
+    due = select(Notice.id).where(Notice.state == "scheduled", Notice.send_at <= now)
+    if written_after is not None:
+        due = due.where(Notice.created_at > written_after)
+    return list(session.scalars(due.order_by(Notice.send_at, Notice.id)))
 
 
 def send_scheduled(uow: UnitOfWork, *, notice_id: int, today: date) -> bool:

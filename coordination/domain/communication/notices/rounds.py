@@ -5,7 +5,7 @@ A round is the first text or a reminder; it is one row however many recipients i
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 
 from sqlalchemy import BigInteger, ColumnElement, and_, case, func, literal, not_, or_, select
 from sqlalchemy.dialects.postgresql import insert
@@ -46,13 +46,13 @@ def begin_round(
         _stretch(uow, notice, begun, today)
 
 
-def open_rounds(session: Session) -> list[int]:
-    """Rounds that still have recipients to be written to, the oldest first."""
-    return list(
-        session.scalars(
-            select(NoticeRound.id).where(NoticeRound.done_at.is_(None)).order_by(NoticeRound.id)
-        )
-    )
+def open_rounds(session: Session, *, begun_after: datetime | None = None) -> list[int]:
+    """Rounds that still have recipients to be written to, the oldest first; with `begun_after`, none
+    that is older."""
+    open_ones = select(NoticeRound.id).where(NoticeRound.done_at.is_(None))
+    if begun_after is not None:
+        open_ones = open_ones.where(NoticeRound.started_at > begun_after)
+    return list(session.scalars(open_ones.order_by(NoticeRound.id)))
 
 
 def write_stretch(uow: UnitOfWork, *, round_id: int, today: date | None = None) -> bool:

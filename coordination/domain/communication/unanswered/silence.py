@@ -115,13 +115,15 @@ def _to_the_silent(
     return total, each
 
 
-def due_ladders(session: Session, now: datetime) -> list[int]:
-    """Notices whose next step after silence is due, the longest due first."""
-    return list(
-        session.scalars(
-            select(Notice.id).where(Notice.ladder_at <= now).order_by(Notice.ladder_at, Notice.id)
-        )
-    )
+def due_ladders(
+    session: Session, now: datetime, *, written_after: datetime | None = None
+) -> list[int]:
+    """Notices whose next step after silence is due, the longest due first; with `written_after`, none
+    that is older."""
+    due = select(Notice.id).where(Notice.ladder_at <= now)
+    if written_after is not None:
+        due = due.where(Notice.created_at > written_after)
+    return list(session.scalars(due.order_by(Notice.ladder_at, Notice.id)))
 
 
 def climb(uow: UnitOfWork, *, notice_id: int, going: bool, waits: datetime | None) -> None:

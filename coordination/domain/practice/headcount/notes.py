@@ -35,8 +35,8 @@ def _context(enrolment_id: int) -> str:
     return f"group_leaver.{enrolment_id}"
 
 
-def erase_due(uow: UnitOfWork) -> None:
-    """Erase the notes and the taps of days that are past their time."""
+def erase_due(uow: UnitOfWork) -> int:
+    """Erase the notes and the taps of days that are past their time; how many days of a class, or notes."""
     uow.authorize(Action.SYSTEM_RUN)
     past = (
         select(ClassEnrolment.id)
@@ -54,8 +54,10 @@ def erase_due(uow: UnitOfWork) -> None:
         .where(StageMark.class_enrolment_id.in_(past))
         .returning(StageMark.class_enrolment_id)
     ).all()
-    for table, ids in (("group_leaver", noted), ("stage_mark", sorted(set(marks)))):
+    erased = (("group_leaver", noted), ("stage_mark", sorted(set(marks))))
+    for table, ids in erased:
         if ids:
             uow.trail.line(
                 "erase", table, None, {"ids": list(ids)}, None, reason="kept_long_enough"
             )
+    return sum(len(ids) for _, ids in erased)
