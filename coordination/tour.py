@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from icalendar import Calendar, Component
 from rich.console import Console
@@ -45,6 +46,7 @@ from coordination.domain.people.models import (
 from coordination.domain.people.roster import batches
 from coordination.domain.people.roster import queries as rosters
 from coordination.domain.practice import services as practice
+from coordination.domain.practice.headcount import closing, counting, stages
 from coordination.domain.practice.models import Enrolment, PracticeSession
 from coordination.domain.volunteering import services as volunteering
 from coordination.domain.volunteering.models import ShiftNeed
@@ -456,7 +458,9 @@ def practice_day(story: Story, teacher: Actor, class_id: int, families: dict[str
     )
     with Session(story.engine) as session:
         first, second = session.scalars(
-            select(PracticeSession).order_by(PracticeSession.starts_at)
+            select(PracticeSession)
+            .where(PracticeSession.state == "open")
+            .order_by(PracticeSession.starts_at)
         ).all()
         session_id, other_id = first.id, second.id
         starts, ends, back = first.starts_at, first.ends_at, first.return_at
@@ -514,20 +518,7 @@ def practice_day(story: Story, teacher: Actor, class_id: int, families: dict[str
     story.travel(due + timedelta(days=2, seconds=5), "The day before, at 18:00")
     story.expect(_remind(story) > 30, "the reminder one day before")
 
-    story.travel(starts + hour + timedelta(minutes=10), "On the day: the roll is called")
-    with Session(story.engine) as session:
-        rows = session.scalars(
-            select(Enrolment.id).where(
-                Enrolment.session_id == session_id, Enrolment.state.in_(("enrolled", "cleared"))
-            )
-        ).all()
-    with story.acting(teacher) as uow:
-        count = practice.take_attendance(
-            uow,
-            session_id=session_id,
-            marks={r: "absent" if i == 0 else "present" for i, r in enumerate(rows)},
-        )
-    story.console.print(f"  {count} marked, 1 of them absent")
+    _count_the_day(story, teacher, class_id, session_id)
 
     story.console.print("  she signs the class up for the second session, which is then cancelled")
     with story.acting(teacher) as uow:
@@ -541,6 +532,37 @@ def practice_day(story: Story, teacher: Actor, class_id: int, families: dict[str
     story.feed_changes()
     states = {e[1] for e in story.seen_entries["family of 王小雨"].values()}
     story.expect("CANCELLED" in states, "a cancelled entry in the family's calendar")
+
+
+def _count_the_day(story: Story, teacher: Actor, class_id: int, session_id: int) -> None:
+    """Counted at every stage, one child absent; the families of the others are told of the return."""
+    with Session(story.engine) as session:
+        held = session.get_one(PracticeSession, session_id)
+        absent, *here = session.scalars(
+            select(Enrolment.id).where(
+                Enrolment.session_id == session_id, Enrolment.state.in_(("enrolled", "cleared"))
+            )
+        ).all()
+    there = stages.stages_of(held.starts_at, held.ends_at)
+    hours = (held.return_at - held.starts_at) / (len(there) - 1)
+    for number, stage in enumerate(there):
+        story.travel(held.starts_at + number * hours, f"On the day: {stages.STAGES[stage].en}")
+        with story.acting(teacher) as uow:
+            taps = [counting.Tap(uuid4(), child, stage, "here") for child in here]
+            counting.keep_marks(uow, session_id=session_id, class_id=class_id, taps=taps)
+        gone = {absent: closing.Gone("absent")} if stage == stages.LEAVE else {}
+        with story.acting(teacher) as uow:
+            count = closing.close_stage(
+                uow,
+                session_id=session_id,
+                class_id=class_id,
+                stage=stage,
+                gone=gone,
+                consent_checked=True,
+            )
+            said = f"  {count.counted} of {count.expected} here"
+        story.console.print(said)
+    story.expect(len(story.deliver()) > 30, "the families told that the class is back")
 
 
 def _answer(story: Story, texts: list[SimulatedMessage]) -> None:

@@ -70,7 +70,7 @@ class District:
         with Session(self.engine) as session:
             self.sessions = session.scalars(
                 select(PracticeSession.id)
-                .where(PracticeSession.starts_at > clock.now())
+                .where(PracticeSession.starts_at > clock.now(), PracticeSession.state == "open")
                 .order_by(PracticeSession.starts_at)
                 .limit(2)
             ).all()

@@ -175,11 +175,15 @@ def test_a_phone_whose_clock_is_wrong_does_not_win(
     tap(right, name)
     right.wait_for_timeout(900)
     right.locator(f"li[data-name='{name}'] label").click()  # not here after all
-    said(right, "全部已上传")
     expect(right.locator(f"li[data-name='{name}'] input")).not_to_be_checked()
+    for _ in range(40):
+        if district.column("select mark from stage_mark order by id") == ["here", "away"]:
+            break
+        right.wait_for_timeout(300)
     ahead.context.set_offline(False)
     ahead.evaluate("window.dispatchEvent(new Event('online'))")
     said(ahead, "全部已上传")
+    assert district.scalar("select count(*) from stage_mark") == 3
     assert here(district) == 0
     expect(ahead.locator(f"li[data-name='{name}'] input")).not_to_be_checked()
 

@@ -110,6 +110,8 @@ TABLES = {
     "booking_id": "select min(id) from booking",
     "activity_id": "select min(id) from activity",
     "session_id": "select min(id) from practice_session",
+    "class_id": "select min(class_id) from class_enrolment",
+    "enrolment_id": "select min(id) from enrolment",
     "need_id": "select max(id) from shift_need",
     "request_id": "select max(id) from consent_request",
     "batch_id": "select max(id) from roster_batch",
@@ -127,7 +129,11 @@ TABLES = {
 }
 # what some routes work with instead
 _DRAFT = {"notice_id": "select max(id) from notice where state = 'draft'"}
+_TODAY = {"session_id": "select max(id) from practice_session where state = 'closed'"}
 OTHERWISE = {
+    "headcount.left": _TODAY,
+    "headcount.marks": _TODAY,
+    "headcount.roster": _TODAY,
     "communication.add_files": _DRAFT,
     "communication.check_files": _DRAFT,
     "communication.discard_files": _DRAFT,

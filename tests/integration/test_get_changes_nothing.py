@@ -46,6 +46,7 @@ TABLES = {
     "need_id": "shift_need",
     "request_id": "consent_request",
     "class_id": "class_group",
+    "enrolment_id": "enrolment",
     "entry_id": "calendar_entry",
     "source_id": "busy_source",
     "batch_id": "roster_batch",

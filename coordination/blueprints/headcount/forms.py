@@ -12,7 +12,7 @@ from wtforms import RadioField
 
 from coordination.domain.practice.headcount.closing import Gone
 from coordination.domain.practice.headcount.counting import Tap
-from coordination.ground.errors import Invalid
+from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text
 from coordination.web.forms import Form, LineField, both
 
@@ -21,6 +21,10 @@ _UNREADABLE = Text(
     "手机传来的内容无法识别，请刷新页面后重试。",
     "What the phone sent could not be read; reload the page and try again.",
 )
+
+
+def _unreadable() -> CoordinationError:
+    return CoordinationError(_UNREADABLE, code="unreadable")
 
 
 class LeftForm(Form):
@@ -51,7 +55,7 @@ def _uuid(value: object) -> UUID:
     try:
         return UUID(str(value))
     except ValueError:
-        raise Invalid(_UNREADABLE) from None
+        raise _unreadable() from None
 
 
 def gone_of(form: MultiDict[str, str]) -> dict[int, Gone]:
@@ -67,16 +71,16 @@ def gone_of(form: MultiDict[str, str]) -> dict[int, Gone]:
 def sent(body: Any) -> tuple[list[Tap], datetime]:
     """The taps that a phone sends, and what its clock says now."""
     if not isinstance(body, Mapping) or not isinstance(body.get("taps"), list):
-        raise Invalid(_UNREADABLE)
+        raise _unreadable()
     return [_tap(one) for one in body["taps"]], _moment(body.get("now"))
 
 
 def _tap(one: Any) -> Tap:
     if not isinstance(one, Mapping):
-        raise Invalid(_UNREADABLE)
+        raise _unreadable()
     child = one.get("child")
     if type(child) is not int or not 0 < child < 2**63:
-        raise Invalid(_UNREADABLE)
+        raise _unreadable()
     return Tap(
         scan_id=_uuid(one.get("id")),
         enrolment_id=child,
@@ -89,5 +93,5 @@ def _tap(one: Any) -> Tap:
 def _moment(value: Any) -> datetime:
     """Milliseconds since 1970, as browsers count; a clock may be wrong, but not by millennia."""
     if type(value) not in (int, float) or not 0 < value < 4e12:
-        raise Invalid(_UNREADABLE)
+        raise _unreadable()
     return datetime.fromtimestamp(value / 1000, UTC)

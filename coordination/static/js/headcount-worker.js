@@ -41,7 +41,9 @@ const page = async (request, path) => {
   const slow = new Promise((done) => { setTimeout(done, PATIENCE); });
   try {
     const first = await Promise.race([asked, slow]);
-    if (first) return first;
+    // a server that is being restarted is as good as no signal
+    if (first && first.status < 500) return first;
+    if (first) return await kept(cache, path) || first;
     return await kept(cache, path) || await asked;
   } catch {
     return await kept(cache, path)
