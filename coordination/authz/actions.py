@@ -52,3 +52,4 @@ class Action(StrEnum):
     SHIFT_TAKE = "shift.take"
     SYSTEM_RUN = "system.run"
     WORDING_APPROVE = "wording.approve"
+    YEAR_TURN = "year.turn"

@@ -87,6 +87,7 @@ POLICY: dict[Action, Rule] = {
     Action.SHIFT_TAKE: ONESELF,
     Action.SYSTEM_RUN: SYSTEM_ONLY,
     Action.WORDING_APPROVE: _OFFICE,
+    Action.YEAR_TURN: holding(Role.DISTRICT_ADMIN) | _SCHOOL,
 }
 
 

@@ -6,6 +6,8 @@ from coordination.domain.communication import models as communication
 from coordination.domain.consents import models as consents
 from coordination.domain.partners import models as partners
 from coordination.domain.people import models as people
+from coordination.domain.people.corrections import models as corrections
+from coordination.domain.people.year import models as year
 from coordination.domain.practice import models as practice
 from coordination.domain.volunteering import models as volunteering
 from coordination.ground import audit, throttle, ticks
@@ -18,10 +20,12 @@ ALL = (
     bookings,
     communication,
     consents,
+    corrections,
     partners,
     people,
     practice,
     throttle,
     ticks,
     volunteering,
+    year,
 )

@@ -49,6 +49,8 @@ from coordination.domain.people.events import (
     SignInCodeIssued,
     TextsResumed,
     TextsStopped,
+    YearTakenBack,
+    YearTurned,
 )
 from coordination.domain.practice.events import (
     AttendanceTaken,
@@ -128,6 +130,8 @@ SILENT: dict[type[Event], str] = {
     FeedRevoked: "the owner did it; the audit line is enough",
     RosterUndone: "the batch shows it; nobody was told when it was applied",
     NoticeAcknowledged: "the sender sees it on the notice's page; a text per answer would be noise",
+    YearTakenBack: "nobody was told when it was done; the page and the audit trail show it",
+    YearTurned: "families see the new class on their page; the school writes its own welcome",
 }
 
 

@@ -12,6 +12,7 @@ from coordination.authz.policy import allowed
 from coordination.blueprints.people.blueprint import bp
 from coordination.blueprints.people.forms import LimitForm
 from coordination.domain.people import custody, directory, posts
+from coordination.domain.people.year import plan
 from coordination.ground.errors import Forbidden
 from coordination.ground.text import Text
 from coordination.web import when
@@ -86,6 +87,7 @@ def _may() -> dict[str, bool]:
         "may_search": directory.may_search(actor),
         "may_import": allowed(actor, Action.ROSTER_IMPORT),
         "may_deal": posts.deals_with_any(actor),
+        "may_turn": plan.turns_any(actor),
     }
 
 

@@ -63,3 +63,17 @@ class SchoolYearChanged(Event):
     """The district's terms or its own days are others now."""
 
     org_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class YearTurned(Event):
+    """A school's classes are those of the new school year."""
+
+    turn_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class YearTakenBack(Event):
+    """A school's turn of the year was undone."""
+
+    turn_id: int
