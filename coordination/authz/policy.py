@@ -49,6 +49,10 @@ POLICY: dict[Action, Rule] = {
     Action.CONSENT_ANSWER: OF_CHILD,
     # to print the question, and to write down what came back on paper or by word of mouth
     Action.CONSENT_RECORD: _SCHOOL | IN_CLASS,
+    # what a guardian says should be put right: names, phone, e-mail; never who is whose guardian
+    Action.CORRECTION_DECIDE: _SCHOOL,
+    Action.CORRECTION_OWN: ONESELF,
+    Action.CORRECTION_PROPOSE: OF_CHILD,
     Action.CUSTODY_LIMIT: _SCHOOL,
     Action.DELIVERY_RUN: holding(Role.DISTRICT_ADMIN),
     Action.ENROLMENT_CLASS: _SCHOOL | IN_CLASS,

@@ -41,6 +41,10 @@ from coordination.domain.communication.events import (
 )
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked, ConsentRecorded
 from coordination.domain.people.events import (
+    CorrectionCodeIssued,
+    CorrectionDecided,
+    CorrectionProposed,
+    CorrectionWithdrawn,
     NoticeHourChosen,
     PhoneChecked,
     RosterApplied,
@@ -72,6 +76,7 @@ from coordination.reactions import (
     on_calendars,
     on_communication,
     on_consents,
+    on_corrections,
     on_people,
     on_practice,
     on_volunteering,
@@ -93,6 +98,8 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ConsentAnswered: (on_practice.consent_answered,),
     ConsentAsked: (on_practice.consent_asked,),
     ConsentRecorded: (on_consents.recorded,),
+    CorrectionCodeIssued: (on_corrections.send_code,),
+    CorrectionDecided: (on_corrections.decided,),
     FamiliesNudged: (on_practice.families_nudged,),
     NoticeHourChosen: (on_people.notice_hour_chosen,),
     NoticeReturned: (on_communication.returned,),
@@ -123,6 +130,8 @@ SILENT: dict[type[Event], str] = {
     BusySourceRead: "the free times follow by themselves",
     BusySourceRemoved: "the owner did it; the audit line is enough",
     BusySourceTakenIntoUse: "the owner did it; the audit line is enough",
+    CorrectionProposed: "it stands on the office's Today and list; a text for each would be noise",
+    CorrectionWithdrawn: "it is gone from the office's list; nothing was decided",
     FamilyCalled: "the call or letter was the message; the list and the notice's page show it",
     FamilyFollowedUp: "the list shows it; the family was spoken with",
     FeedChanged: "the owner did it; the audit line is enough",

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from wtforms import SelectField
+
+from coordination.domain.people.corrections.proposing import LONGEST_EMAIL, LONGEST_REASON
 from coordination.domain.people.hours import HOURS
-from coordination.web.forms import Form, RadioField, both
+from coordination.web.forms import (
+    AtMost,
+    Form,
+    LineField,
+    ParagraphField,
+    RadioField,
+    Required,
+    both,
+)
 
 
 class HourForm(Form):
@@ -19,3 +30,17 @@ class HourForm(Form):
         ],
         default="",
     )
+
+
+class CorrectionForm(Form):
+    """One field as it should be."""
+
+    field = SelectField(both("要更正的内容", "What to put right"))
+    typed = LineField(both("正确的内容", "As it should be"), [Required(), AtMost(LONGEST_EMAIL)])
+    reason = ParagraphField(both("原因", "Why"), [AtMost(LONGEST_REASON)])
+
+
+class CodeForm(Form):
+    """The code that went to a new number."""
+
+    code = LineField(both("验证码", "Code"), [Required(), AtMost(12)])

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from flask import Blueprint, redirect, render_template, request, url_for
+from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from coordination.blueprints.family import corrections
+from coordination.blueprints.family.blueprint import bp
 from coordination.blueprints.family.forms import HourForm
 from coordination.domain.agenda.audiences import family_audiences
 from coordination.domain.agenda.models import CalendarEntry
@@ -24,7 +26,7 @@ from coordination.web.say import say
 from coordination.web.waiting import waiting_for_family
 from coordination.web.when import today
 
-bp = Blueprint("family", __name__)
+__all__ = ["bp", "corrections"]
 
 AHEAD = timedelta(days=60)
 NOTICES = 5

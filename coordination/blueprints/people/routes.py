@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coordination.blueprints.people import children, imports, numbers, roles, year
+from coordination.blueprints.people import children, corrections, imports, numbers, roles, year
 from coordination.blueprints.people.blueprint import bp
 
-__all__ = ["bp", "children", "imports", "numbers", "roles", "year"]
+__all__ = ["bp", "children", "corrections", "imports", "numbers", "roles", "year"]

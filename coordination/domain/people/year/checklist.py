@@ -73,7 +73,7 @@ def _term(session: Session, day: date) -> Check:
         ),
         Text(
             "一般在暑假里升级；学期中升级，班级名单会马上改变。",
-            "The turn belongs into the summer holidays: the classes change at once.",
+            "The turn belongs in the summer holidays: the classes change at once.",
         ),
     )
 

@@ -25,7 +25,7 @@ FIRST_GRADES = (1, 7, 10)
 
 def school_year(year: int) -> Text:
     """2026 is 2026—2027学年."""
-    return Text(f"{year}—{year + 1}学年", f"School year {year}/{(year + 1) % 100:02}")
+    return Text(f"{year}—{year + 1}学年", f"school year {year}/{(year + 1) % 100:02}")
 
 
 def next_name(name: Text, old: int, new: int) -> Text | None:
