@@ -49,6 +49,10 @@ POLICY: dict[Action, Rule] = {
     Action.CONSENT_ANSWER: OF_CHILD,
     # to print the question, and to write down what came back on paper or by word of mouth
     Action.CONSENT_RECORD: _SCHOOL | IN_CLASS,
+    # what a guardian says should be put right: names, phone, e-mail; never who is whose guardian
+    Action.CORRECTION_DECIDE: _SCHOOL,
+    Action.CORRECTION_OWN: ONESELF,
+    Action.CORRECTION_PROPOSE: OF_CHILD,
     Action.CUSTODY_LIMIT: _SCHOOL,
     # to answer a guardian who asks for a correction or an erasure: the school office
     Action.DATA_ANSWER: _SCHOOL,
@@ -100,6 +104,7 @@ POLICY: dict[Action, Rule] = {
     Action.SHIFT_TAKE: ONESELF,
     Action.SYSTEM_RUN: SYSTEM_ONLY,
     Action.WORDING_APPROVE: _OFFICE,
+    Action.YEAR_TURN: holding(Role.DISTRICT_ADMIN) | _SCHOOL,
 }
 
 

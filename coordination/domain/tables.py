@@ -7,6 +7,8 @@ from coordination.domain.consents import models as consents
 from coordination.domain.oversight import models as oversight
 from coordination.domain.partners import models as partners
 from coordination.domain.people import models as people
+from coordination.domain.people.corrections import models as corrections
+from coordination.domain.people.year import models as year
 from coordination.domain.practice import models as practice
 from coordination.domain.practice.headcount import models as headcount
 from coordination.domain.volunteering import models as volunteering
@@ -22,10 +24,12 @@ ALL = (
     consents,
     headcount,
     oversight,
+    corrections,
     partners,
     people,
     practice,
     throttle,
     ticks,
     volunteering,
+    year,
 )

@@ -19,12 +19,14 @@ from coordination.domain.communication.models import Notice, NoticeRecipient
 from coordination.domain.communication.texts import limits
 from coordination.domain.consents.models import ConsentAnswer, ConsentAsk
 from coordination.domain.people import contacts
+from coordination.domain.people.corrections import deciding
 from coordination.domain.people.models import ContactPoint, Guardianship, Person
 from coordination.domain.people.recipients import is_told
 from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock, crypto
 from coordination.ground.text import LANGUAGES, mask_name
 from coordination.reactions import by_mail, on_consents, together
+from coordination.reactions.on_corrections import PHONE_CODE
 from coordination.reactions.quiet_hours import (
     AT_ONCE,
     EVENING,
@@ -89,6 +91,10 @@ class Resolver:
         waits = waits_of(session, clock.now(), self._zone)
         hours = {person: hour for person, hour in active.items() if hour is not None}
         wishes = own_wait(session, hours, clock.now(), self._zone) if hours else {}
+        # a number that somebody says is theirs gets one code, and nothing else until it is proven
+        proving = deciding.phones_to_prove(
+            session, {m.subject_id for m in messages if m.template_key == PHONE_CODE}
+        )
         answers: dict[int, Address | Skip] = {}
         for message in messages:
             person = message.recipient_id
@@ -96,6 +102,8 @@ class Resolver:
             address = addresses[kind].get(person)
             if address is None and kind == "sms" and message.message_class not in ROUTINE:
                 address = in_need.get(person)
+            if message.template_key == PHONE_CODE:
+                address = proving.get(message.subject_id)
             if person not in active:
                 answers[message.id] = Skip("left")
             elif (

@@ -221,7 +221,7 @@ LEFT = DataClass(
         "Two years for a return or a certificate; on the night after leaving where the family asked and"
         " the school agreed. Counts stay.",
     ),
-    ("person", "contact_point", "guardianship", "follow_up", "data_request"),
+    ("person", "contact_point", "guardianship", "follow_up", "data_request", "correction"),
     select(func.min(cast(ClassMember.ends_on, DateTime(timezone=True))))
     .join(Person, Person.id == ClassMember.person_id)
     .where(Person.is_student, Person.status == "left", Person.name != ERASED),
@@ -239,13 +239,13 @@ _UNDO = Text(
 BECAUSE: dict[Text, str] = {
     _EVIDENCE: """
         audit_entry consent_request consent_ask consent_answer enrolment class_enrolment attendance
-        shift_assignment stage_count notice notice_recipient notice_choice booking booking_occurrence
+        turn_child turn_move shift_assignment stage_count notice notice_recipient notice_choice booking booking_occurrence
         partner_document erasure_run delivery_attempt
     """,
     _ROSTER: "class_member membership account class_group",
     _UNDO: "roster_batch roster_change roster_upload",
     _SETTINGS: """
-        organisation term calendar_day resource opening_rule partner_profile activity
+        organisation school_turn turn_class term calendar_day resource opening_rule partner_profile activity
         practice_session shift_need adult_ratio reminder_set reminder_rule quiet_policy text_limit
         second_look_policy family_budget text_budget wording_approval calendar_entry busy_source
         busy_span

@@ -42,6 +42,10 @@ from coordination.domain.communication.events import (
 from coordination.domain.consents.events import ConsentAnswered, ConsentAsked, ConsentRecorded
 from coordination.domain.oversight.events import ChildErased, DataAnswered, DataAsked
 from coordination.domain.people.events import (
+    CorrectionCodeIssued,
+    CorrectionDecided,
+    CorrectionProposed,
+    CorrectionWithdrawn,
     NoticeHourChosen,
     PhoneChecked,
     RosterApplied,
@@ -50,6 +54,8 @@ from coordination.domain.people.events import (
     SignInCodeIssued,
     TextsResumed,
     TextsStopped,
+    YearTakenBack,
+    YearTurned,
 )
 from coordination.domain.practice.events import (
     AttendanceTaken,
@@ -73,6 +79,7 @@ from coordination.reactions import (
     on_calendars,
     on_communication,
     on_consents,
+    on_corrections,
     on_headcount,
     on_people,
     on_practice,
@@ -96,6 +103,8 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ConsentAnswered: (on_practice.consent_answered,),
     ConsentAsked: (on_practice.consent_asked,),
     ConsentRecorded: (on_consents.recorded,),
+    CorrectionCodeIssued: (on_corrections.send_code,),
+    CorrectionDecided: (on_corrections.decided,),
     FamiliesNudged: (on_practice.families_nudged,),
     NoticeHourChosen: (on_people.notice_hour_chosen,),
     NoticeReturned: (on_communication.returned,),
@@ -130,6 +139,8 @@ SILENT: dict[type[Event], str] = {
     ChildLeftGroup: "whoever noted it stands beside the family; the family's page shows it",
     DataAnswered: "the family's page shows the answer; a text would say on a shared phone that they asked",
     DataAsked: "the school office sees it on its home page, with the day by which it must answer",
+    CorrectionProposed: "it stands on the office's Today and list; a text for each would be noise",
+    CorrectionWithdrawn: "it is gone from the office's list; nothing was decided",
     FamilyCalled: "the call or letter was the message; the list and the notice's page show it",
     FamilyFollowedUp: "the list shows it; the family was spoken with",
     FeedChanged: "the owner did it; the audit line is enough",
@@ -137,6 +148,8 @@ SILENT: dict[type[Event], str] = {
     FeedRevoked: "the owner did it; the audit line is enough",
     RosterUndone: "the batch shows it; nobody was told when it was applied",
     NoticeAcknowledged: "the sender sees it on the notice's page; a text per answer would be noise",
+    YearTakenBack: "nobody was told when it was done; the page and the audit trail show it",
+    YearTurned: "families see the new class on their page; the school writes its own welcome",
 }
 
 

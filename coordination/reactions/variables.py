@@ -85,6 +85,7 @@ SAMPLES: Mapping[str, Text] = {
     "due": Text("12月3日（周四）20:00", "Thu 3 Dec, 20:00"),
     "meet": Text("学校东门", "the east gate"),
     "needs": Text("过敏1人", "1 allergy"),
+    "outcome": Text("已采纳", "accepted"),
     "people": Text("42", "42"),
     "reason": Text("暴雨预警", "storm warning"),
     "resource": Text("社区茶园", "Tea garden"),
@@ -95,6 +96,7 @@ SAMPLES: Mapping[str, Text] = {
     "since": Text("11月26日（周四）08:00", "Thu 26 Nov, 08:00"),
     "title": Text("周五家长会改到下午三点", "Parents' meeting moves to 3 pm"),
     "writer": Text("陈老师", "Chen Min"),
+    "what": Text("手机号", "mobile number"),
     "when": Text("12月5日（周六）09:00", "Sat 5 Dec, 09:00"),
 }
 

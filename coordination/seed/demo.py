@@ -181,6 +181,8 @@ CLASSES = (
     ("GMSY-3-2", "GMSY", 3, "三（2）班", "Class 3(2)", 36),
     ("GMSY-4-1", "GMSY", 4, "四（1）班", "Class 4(1)", 30),
     ("YC-5-1", "YC", 5, "五（1）班", "Class 5(1)", 28),
+    # a class that leaves at the turn of the year
+    ("GMSY-6-1", "GMSY", 6, "六（1）班", "Class 6(1)", 24),
 )
 ORGANISATIONS = (
     # code, kind, zh, en, address zh, address en, lat, lng

@@ -34,6 +34,7 @@ from coordination.domain.people.models import (
     Person,
     RosterBatch,
 )
+from coordination.domain.people.year.models import SchoolTurn, TurnClass
 from coordination.domain.practice.models import (
     Activity,
     ClassEnrolment,
@@ -411,3 +412,24 @@ def add_request(session: Session, world: World, now: datetime) -> None:
     session.add(asked)
     session.flush()
     world.things["asked"] = asked.id
+
+
+def add_years(session: Session, world: World) -> None:
+    """Our school's turn of the year in preparation, as `things["turn"]` with `things["line"]`; the other
+    school's, to be given up, as `things["turn_left"]`."""
+    for key, school in (("turn", "school_a"), ("turn_left", "school_b")):
+        turn = SchoolTurn(school_id=world.things[school], year=2026)
+        session.add(turn)
+        session.flush()
+        world.things[key] = turn.id
+    line = TurnClass(
+        turn_id=world.things["turn"],
+        class_id=world.things["class_a"],
+        fate="up",
+        grade=4,
+        name_zh="四（2）班",
+        name_en="Class 4(2)",
+    )
+    session.add(line)
+    session.flush()
+    world.things["line"] = line.id

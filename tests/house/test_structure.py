@@ -19,6 +19,10 @@ CLOCKS = {"coordination/ground/clock.py", "notifications/clock.py"}
 PHONES = {
     "coordination/domain/people/contacts.py",
     "coordination/domain/people/models.py",
+    # a number that a guardian says is theirs: sealed until it is proven, forgotten once decided
+    "coordination/domain/people/corrections/deciding.py",
+    "coordination/domain/people/corrections/models.py",
+    "coordination/domain/people/corrections/proposing.py",
 }
 
 

@@ -63,6 +63,8 @@ ARGUMENTS = {
     "asked_id": "asked",
     "source_id": "source",
     "school_id": "school_a",
+    "turn_id": "turn",
+    "line_id": "line",
     "org_id": "partner_p",
 }
 
@@ -73,6 +75,7 @@ OTHERWISE = {
     "communication.check_files": {"notice_id": "draft"},
     "communication.discard_files": {"notice_id": "draft_left"},
     "communication.remove_file": {"notice_id": "draft"},
+    "people.discard_year": {"turn_id": "turn_left"},
 }
 _ANY = {"IntegerConverter": 1, "UUIDConverter": UUID(int=1)}
 
@@ -132,6 +135,7 @@ def measure(app: Flask, engine: Engine) -> dict[str, str]:
         worlds.add_entry(session, world, clock.now())
         worlds.add_files(session, world)
         worlds.add_request(session, world, clock.now())
+        worlds.add_years(session, world)
         session.commit()
     rows: dict[str, str] = {}
     for method, rule in rules_of(app):

@@ -56,6 +56,8 @@ KINDS = {
     "notice_nudge": Text("通知提醒", "Notice reminder"),
     "notice_returned": Text("通知被退回", "Notice came back"),
     "notice_to_look_at": Text("通知待复核", "Notice waits for a second look"),
+    "correction_decided": Text("更正已处理", "Correction dealt with"),
+    "phone_code": Text("新号码验证码", "Code to a new number"),
     "sign_in_code": Text("登录验证码", "Sign-in code"),
     "consent_asked": Text("知情同意", "Consent asked"),
     "consent_recorded": Text("学校登记了答复", "Answer noted by the school"),

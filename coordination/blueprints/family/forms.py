@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from wtforms import SelectField
+
 from coordination.domain.oversight.data_requests import KINDS, LONGEST
+from coordination.domain.people.corrections.proposing import LONGEST_EMAIL, LONGEST_REASON
 from coordination.domain.people.hours import HOURS
-from coordination.web.forms import AtMost, Chosen, Form, ParagraphField, RadioField, Required, both
+from coordination.web.forms import (
+    AtMost,
+    Chosen,
+    Form,
+    LineField,
+    ParagraphField,
+    RadioField,
+    Required,
+    both,
+)
 
 
 class HourForm(Form):
@@ -33,3 +45,17 @@ class AskForm(Form):
     # whom it is about: the page fills in the children
     about = RadioField(both("关于谁", "About whom"), [Chosen()])
     words = ParagraphField(both("具体说明", "In your words"), [Required(), AtMost(LONGEST)])
+
+
+class CorrectionForm(Form):
+    """One field as it should be."""
+
+    field = SelectField(both("要更正的内容", "What to put right"))
+    typed = LineField(both("正确的内容", "As it should be"), [Required(), AtMost(LONGEST_EMAIL)])
+    reason = ParagraphField(both("原因", "Why"), [AtMost(LONGEST_REASON)])
+
+
+class CodeForm(Form):
+    """The code that went to a new number."""
+
+    code = LineField(both("验证码", "Code"), [Required(), AtMost(12)])

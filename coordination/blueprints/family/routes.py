@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from coordination.blueprints.family import data
+from coordination.blueprints.family import corrections, data
 from coordination.blueprints.family.blueprint import bp
 from coordination.blueprints.family.forms import HourForm
 from coordination.domain.agenda.audiences import family_audiences
@@ -28,7 +28,7 @@ from coordination.web.say import say
 from coordination.web.waiting import waiting_for_family
 from coordination.web.when import today
 
-__all__ = ["bp", "data"]
+__all__ = ["bp", "corrections", "data"]
 
 AHEAD = timedelta(days=60)
 # what a finished count says to a family

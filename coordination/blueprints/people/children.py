@@ -13,6 +13,7 @@ from coordination.authz.policy import allowed
 from coordination.blueprints.people.blueprint import bp
 from coordination.blueprints.people.forms import LimitForm
 from coordination.domain.people import custody, directory, posts
+from coordination.domain.people.year import plan
 from coordination.ground.errors import Forbidden
 from coordination.ground.text import Text
 from coordination.web import when
@@ -88,6 +89,7 @@ def _may() -> dict[str, bool]:
         "may_import": allowed(actor, Action.ROSTER_IMPORT),
         "may_deal": posts.deals_with_any(actor),
         "answers_requests": Role.SCHOOL_ADMIN in actor.roles,
+        "may_turn": plan.turns_any(actor),
     }
 
 

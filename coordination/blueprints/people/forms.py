@@ -5,12 +5,14 @@ from __future__ import annotations
 from wtforms import SelectField
 
 from coordination.domain.oversight.data_requests import LONGEST
+from coordination.domain.people.corrections.deciding import LONGEST_SAID
 from coordination.domain.people.custody import LONGEST_REASON
 from coordination.domain.people.posts import LONGEST_NAME
 from coordination.web.forms import (
     AtMost,
     Chosen,
     Form,
+    HiddenField,
     LineField,
     LocalDateField,
     Optional,
@@ -63,3 +65,10 @@ class EndForm(Form):
     """The last day of a role."""
 
     last_day = LocalDateField(both("最后一天", "Last day"), [Chosen()])
+
+
+class DecisionForm(Form):
+    """What the school says to a correction; `seen` is what stood beside it."""
+
+    said = LineField(both("给家长的话", "What the guardian is told"), [AtMost(LONGEST_SAID)])
+    seen = HiddenField()

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from coordination.blueprints.people import children, imports, numbers, requests, roles
+from coordination.blueprints.people import (
+    children,
+    corrections,
+    imports,
+    numbers,
+    requests,
+    roles,
+    year,
+)
 from coordination.blueprints.people.blueprint import bp
 
-__all__ = ["bp", "children", "imports", "numbers", "requests", "roles"]
+__all__ = ["bp", "children", "corrections", "imports", "numbers", "requests", "roles", "year"]

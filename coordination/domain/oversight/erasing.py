@@ -25,6 +25,7 @@ from coordination.domain.communication.models import ChildFile, FollowUp
 from coordination.domain.consents.models import ConsentAnswer
 from coordination.domain.oversight.events import ChildErased
 from coordination.domain.oversight.models import DataRequest
+from coordination.domain.people.corrections.models import Correction
 from coordination.domain.people.models import (
     AccessCode,
     Account,
@@ -91,6 +92,8 @@ def _of_child(uow: UnitOfWork, child: int) -> list[Update | Delete]:
         .values(body_enc=None, erased_at=uow.now),
         update(ChildFile).where(ChildFile.child_id == child).values(name=""),
         delete(FollowUp).where(FollowUp.child_id == child),
+        _unsaid("correction", select(Correction.id).where(Correction.child_id == child)),
+        delete(Correction).where(Correction.child_id == child),
         delete(AccessCode).where(AccessCode.child_id == child),
         delete(EntryAudience).where(
             EntryAudience.kind == "child", EntryAudience.audience_id == child

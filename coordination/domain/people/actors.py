@@ -52,7 +52,8 @@ def _open_children(
         Guardianship.guardian_id == guardian,
         Guardianship.no_disclosure.is_(False),
         held_on(Guardianship, today),
-        _child.status == "active",
+        # whoever has graduated keeps what is theirs; whoever left for another district does not
+        _child.status.in_(("active", "graduated")),
     )
 
 

@@ -29,6 +29,42 @@ def sealed(kind: str, normal: str) -> tuple[bytes, bytes, str]:
     return crypto.encrypt(normal, _CONTEXT[kind]), crypto.blind_index(normal), mask
 
 
+def opened(kind: str, value_enc: bytes) -> str:
+    """What was sealed; for a number that is being proven, and that nobody is written to yet."""
+    return crypto.decrypt(value_enc, _CONTEXT[kind])
+
+
+def replace(
+    session: Session, person_id: int, kind: str, value_enc: bytes, value_index: bytes, mask: str
+) -> None:
+    """Make this the only phone or e-mail of a person: an old phone must not sign anybody in.
+
+    Whoever asked for no texts on the old one has not asked for them on the new one.
+    """
+    held = session.scalars(
+        select(ContactPoint)
+        .where(ContactPoint.person_id == person_id, ContactPoint.kind == kind)
+        .order_by(ContactPoint.id)
+        .with_for_update()
+    ).all()
+    opted_out = next((p for p in held if p.suppressed_reason == OPTED_OUT), None)
+    stopped = (opted_out.suppressed_at, OPTED_OUT) if opted_out is not None else (None, None)
+    for point in held:
+        session.delete(point)
+    session.flush()  # the same number may have stood among the old ones
+    session.add(
+        ContactPoint(
+            person_id=person_id,
+            kind=kind,
+            value_enc=value_enc,
+            value_index=value_index,
+            mask=mask,
+            suppressed_at=stopped[0],
+            suppressed_reason=stopped[1],
+        )
+    )
+
+
 def set_phone(
     session: Session, person_id: int, typed: str, *, batch_id: int | None = None
 ) -> ContactPoint:
@@ -146,6 +182,27 @@ def masks_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:
         .order_by(ContactPoint.id)
     )
     return {person: mask for person, mask in rows}
+
+
+def mask_in_use(session: Session, person_id: int, kind: str) -> str | None:
+    """The mask of what a person is written to, or would be if it were not stopped."""
+    point = _in_use(session, person_id, kind)
+    return point.mask if point is not None else None
+
+
+def is_in_use(session: Session, person_id: int, kind: str, normal: str) -> bool:
+    """Whether this is what a person is written to already."""
+    point = _in_use(session, person_id, kind)
+    return point is not None and point.value_index == crypto.blind_index(normal)
+
+
+def _in_use(session: Session, person_id: int, kind: str) -> ContactPoint | None:
+    return session.scalar(
+        select(ContactPoint)
+        .where(ContactPoint.person_id == person_id, ContactPoint.kind == kind)
+        .order_by(ContactPoint.suppressed_at.is_(None).desc(), ContactPoint.id.desc())
+        .limit(1)
+    )
 
 
 def persons_by_phone(session: Session, normal: str) -> list[int]:

@@ -63,3 +63,47 @@ class SchoolYearChanged(Event):
     """The district's terms or its own days are others now."""
 
     org_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class YearTurned(Event):
+    """A school's classes are those of the new school year."""
+
+    turn_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class YearTakenBack(Event):
+    """A school's turn of the year was undone."""
+
+    turn_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionCodeIssued(Event):
+    """A code is to reach the new phone that a guardian proposes; kept out of every repr and log."""
+
+    correction_id: int
+    person_id: int
+    code: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionProposed(Event):
+    """A guardian's correction waits for the school."""
+
+    correction_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionWithdrawn(Event):
+    """A guardian took a correction back."""
+
+    correction_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CorrectionDecided(Event):
+    """The school took a correction over, or declined it."""
+
+    correction_id: int

@@ -117,6 +117,7 @@ class Person(Row, Base):
     grade: Mapped[int | None] = mapped_column(SmallInteger)
     birth_month: Mapped[date | None]
     source_id: Mapped[str | None]
+    # graduated: the family keeps what is theirs and is told nothing more
     status: Mapped[str] = mapped_column(server_default="active")
     batch_id: Mapped[int | None]
     # from when on in a day they want what can wait (people.hours); None: whenever it comes
@@ -125,7 +126,7 @@ class Person(Row, Base):
     __scope__ = {"school": "school_id", "child": "id", "person": "id"}
     __table_args__ = (
         Index("uq_person_source_id", "source_id", unique=True),
-        CheckConstraint("status in ('active','left')", name="status"),
+        CheckConstraint("status in ('active','graduated','left')", name="status"),
         CheckConstraint("language in ('zh','en')", name="language"),
     )
 
@@ -221,6 +222,9 @@ class ClassGroup(Row, Base):
     source_id: Mapped[str | None] = mapped_column(unique=True)
     active: Mapped[bool] = mapped_column(server_default=text("true"))
     batch_id: Mapped[int | None]
+    # set when the school year turned: its last day, and the class that most of its children are in now
+    ended_on: Mapped[date | None]
+    succeeded_by_id: Mapped[int | None] = mapped_column(ForeignKey("class_group.id"), index=True)
 
     __scope__ = {"school": "school_id", "class": "id"}
 

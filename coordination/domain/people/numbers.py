@@ -152,7 +152,7 @@ def correct(uow: UnitOfWork, *, guardianship_id: int, phone: str, day: date) -> 
                 "phone": Text("这就是打不通的号码。", "This is the number that fails."),
             },
         )
-    if _is_of_staff(uow.session, kin, phone, day):
+    if is_of_staff(uow.session, kin, phone, day):
         raise Conflict(
             Text(
                 "这个号码登记在教职工名下，不能填作家长的号码。",
@@ -203,7 +203,8 @@ def _still_bad(uow: UnitOfWork, guardianship_id: int, day: date) -> bool:
     return uow.session.execute(query.limit(1)).first() is not None
 
 
-def _is_of_staff(session: Session, kin: Guardianship, phone: str, day: date) -> bool:
+def is_of_staff(session: Session, kin: Guardianship, phone: str, day: date) -> bool:
+    """Whether a number is of a member of staff who is no parent of the same child."""
     holders = set(contacts.persons_by_phone(session, normal_phone(phone) or "")) - {kin.guardian_id}
     # a member of staff who is the child's other parent may share a phone with this one
     family = session.scalars(

@@ -370,6 +370,7 @@ NOT_TO_FAMILIES = {
     "enrolment_base",
     "notice_returned",
     "notice_to_look_at",
+    "phone_code",
     "session_moved_staff",
     "session_reminder_staff",
     "session_roll",

@@ -50,6 +50,7 @@ TO_FAMILIES = frozenset(
         "consent_asked",
         "consent_recorded",
         "consent_reminder",
+        "correction_decided",
         "enrolment_place",
         "notice",
         "notice_nudge",

@@ -124,6 +124,14 @@ def undo(uow: UnitOfWork, *, batch_id: int) -> Undone:
     """
     uow.authorize(Action.ROSTER_UNDO)
     batch = _locked(uow.session, batch_id)
+    if batch.format == "year":
+        raise Conflict(
+            Text(
+                "这是学校的升级，请在“升级”页撤销。",
+                "This is a school's turn of the year; take it back on its own page.",
+            ),
+            code="turn_of_the_year",
+        )
     if batch.state != "applied":
         raise Conflict(
             Text("这次导入没有写入，或已经撤销。", "This import was not applied, or is undone."),
@@ -190,8 +198,13 @@ def _stage(uow: UnitOfWork, path: Path, name: str) -> Format:
         return opened.format
 
 
-def _locked(session: Session, batch_id: int) -> RosterBatch:
+def one_at_a_time(session: Session) -> None:
+    """Let nobody else write a roster, or turn a school's year, until the end of this transaction."""
     session.execute(text("select pg_advisory_xact_lock(:k)"), {"k": _LOCK})
+
+
+def _locked(session: Session, batch_id: int) -> RosterBatch:
+    one_at_a_time(session)
     batch = session.get(RosterBatch, batch_id, with_for_update=True, populate_existing=True)
     if batch is None:
         raise NotFound()

@@ -92,8 +92,8 @@ from (
     left join r_school s on s.source = c.school
     left join lateral (
         select k.* from class_group k
-        where k.source_id = c.source
-            or (:by_name and k.school_id = s.org_id and c.name in (k.name_zh, k.name_en))
+        where k.ended_on is null and (k.source_id = c.source
+            or (:by_name and k.school_id = s.org_id and c.name in (k.name_zh, k.name_en)))
         order by k.active desc, k.id limit 1
     ) e on true
 ) y

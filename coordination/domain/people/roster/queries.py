@@ -65,6 +65,8 @@ class BatchLine:
     changed: int
     ended: int
     refusals: int
+    # a school's turn of the year: it is taken back on its own page
+    of_year: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ def _line(batch: RosterBatch, made_by: str | None) -> BatchLine:
         changed=total("change"),
         ended=total("end"),
         refusals=batch.counts.get("refusals", 0),
+        of_year=batch.format == "year",
     )
 
 

@@ -1,0 +1,1 @@
+"""升级: the school year's turn."""
