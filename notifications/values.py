@@ -66,7 +66,7 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to send: lives only in memory between claim and call. `kind` is sms or email.
+    """Where to send: lives only in memory between claim and call. `kind` is sms, email or voice.
 
     `key` tells addresses apart without telling them: what was sent to one is counted by it.
     """

@@ -1,0 +1,38 @@
+"""After how many minutes an alert is followed by calls, and who confirmed by a key in one."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0040"
+down_revision = "0039"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("notice", sa.Column("call_after", sa.SmallInteger(), nullable=True))
+    # the tables are large: checked without keeping anybody from writing
+    op.execute(
+        "alter table notice add constraint ck_notice_call_after check (call_after is null or "
+        "(alert is not null and call_after between 1 and 60)) not valid"
+    )
+    op.execute("alter table notice validate constraint ck_notice_call_after")
+    op.create_index(
+        "ix_notice_ringing",
+        "notice",
+        ["sent_at"],
+        postgresql_where=sa.text("call_after is not null"),
+    )
+    op.add_column(
+        "notice_recipient",
+        sa.Column("by_call", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    op.drop_column("notice_recipient", "by_call")
+    op.drop_index("ix_notice_ringing", table_name="notice")
+    op.drop_constraint(op.f("ck_notice_call_after"), "notice", type_="check")
+    op.drop_column("notice", "call_after")
