@@ -81,12 +81,8 @@ def ring_due(uow: UnitOfWork, *, notice_id: int, today: date) -> int:
         return 0
     if notice.state != "sent" or notice.call_after is None or notice.sent_at is None:
         return 0
-    school = uow.session.get_one(Organisation, notice.school_id)
-    said = {
-        "sender": Text(school.name_zh, school.name_en),
-        "title": Text(notice.title_zh, notice.title_en),
-    }
-    bodies = {lang: spoken.render(KEY, lang, said) for lang in ("zh", "en")}
+    title = Text(notice.title_zh, notice.title_en)
+    words = words_of(uow.session, notice.school_id, title)
     return outbox.enqueue(
         uow.session,
         [
@@ -96,7 +92,7 @@ def ring_due(uow: UnitOfWork, *, notice_id: int, today: date) -> int:
                 template_key=KEY,
                 language=row.language,
                 params={},
-                body=bodies["zh" if row.language == "zh" else "en"],
+                body=words.in_("zh" if row.language == "zh" else "en"),
                 message_class="urgent",
                 channel=CHANNEL,
                 subject_type=SUBJECT,
@@ -108,6 +104,13 @@ def ring_due(uow: UnitOfWork, *, notice_id: int, today: date) -> int:
             for row in uow.session.execute(_due(notice, uow.now, today))
         ],
     )
+
+
+def words_of(session: Session, school_id: int, title: Text) -> Text:
+    """What is said about an alert; previews use it too."""
+    school = session.get_one(Organisation, school_id)
+    said = {"sender": Text(school.name_zh, school.name_en), "title": title}
+    return Text(*(spoken.render(KEY, language, said) for language in ("zh", "en")))
 
 
 def _due(notice: Notice, now: datetime, today: date) -> Select[int, str, str, int]:

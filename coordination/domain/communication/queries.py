@@ -77,6 +77,8 @@ class RecipientLine:
     # told by phone, or by a letter
     reached_at: datetime | None = None
     by_letter: bool = False
+    # confirmed by a key in an automatic call
+    by_call: bool = False
 
 
 UNREACHED = frozenset({"failed", "undelivered", "suppressed", "expired", "skipped", "needs_human"})
@@ -217,6 +219,7 @@ def _standing(notice: Notice) -> Subquery:
             row.confirmed_at,
             row.reached_at,
             row.by_letter,
+            row.by_call,
             (row.told_via_id == row.guardian_id).label("told"),
             answered.label("answered"),
             func.greatest(rounds - notice.first_text, 0).label("nudges"),
@@ -303,6 +306,7 @@ def progress_lines(session: Session, rows: Sequence[Row[Any]]) -> list[Recipient
             to_call=row.to_call,
             reached_at=row.reached_at,
             by_letter=row.by_letter,
+            by_call=row.by_call,
         )
         for row in rows
     ]

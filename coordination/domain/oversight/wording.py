@@ -61,6 +61,7 @@ def table_word(name: str) -> Text:
 
 # what a message is about, where that is not the name of a table
 _SUBJECTS = {
+    "notice_call": "notice",
     "session": "practice_session",
     "consent": "consent_request",
     "shift": "shift_need",
