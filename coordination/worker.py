@@ -321,7 +321,7 @@ def ring_the_silent(beat: Beat) -> None:
     from coordination.domain.communication.ringing import ringing_alerts
 
     with Session(beat.engine) as session:
-        alerts = ringing_alerts(session, clock.now()) if by_phone.there_is_a_line() else []
+        alerts = ringing_alerts(session, clock.now())
 
     def ring(uow: UnitOfWork, number: int) -> None:
         by_phone.ring_due(uow, notice_id=number, today=clock.today(reminders.zone()))

@@ -65,11 +65,6 @@ def use_line(exists: bool) -> None:
     _there_is_a_line = exists
 
 
-def there_is_a_line() -> bool:
-    """Whether this installation can call."""
-    return _there_is_a_line
-
-
 # -- who is called --------------------------------------------------------------------------------
 
 
@@ -77,9 +72,16 @@ def ring_due(uow: UnitOfWork, *, notice_id: int, today: date) -> int:
     """Write the calls of an alert that are due now; how many are new."""
     uow.authorize(Action.SYSTEM_RUN)
     notice = reach.locked(uow, notice_id)
-    if not _there_is_a_line or notice is None:
+    if not _there_is_a_line:
+        # who carried calls is set no more: what waits would wait for ever
+        outbox.cancel(uow.session, SUBJECT, notice_id)
         return 0
-    if notice.state != "sent" or notice.call_after is None or notice.sent_at is None:
+    if (
+        notice is None
+        or notice.state != "sent"
+        or notice.call_after is None
+        or notice.sent_at is None
+    ):
         return 0
     title = Text(notice.title_zh, notice.title_en)
     words = words_of(uow.session, notice.school_id, title)
@@ -109,7 +111,12 @@ def ring_due(uow: UnitOfWork, *, notice_id: int, today: date) -> int:
 def words_of(session: Session, school_id: int, title: Text) -> Text:
     """What is said about an alert; previews use it too."""
     school = session.get_one(Organisation, school_id)
-    said = {"sender": Text(school.name_zh, school.name_en), "title": title}
+    # of what only eyes can use nothing is left to be said
+    spoken_title = Text(
+        spoken.sayable(title.zh, "zh") or "请马上联系学校",
+        spoken.sayable(title.en, "en") or "please contact the school now",
+    )
+    said = {"sender": Text(school.name_zh, school.name_en), "title": spoken_title}
     return Text(*(spoken.render(KEY, language, said) for language in ("zh", "en")))
 
 

@@ -12,12 +12,17 @@ from functools import cache
 from pathlib import Path
 
 from coordination.ground.text import Language, Text
-from coordination.reactions.variables import LINK
 from notifications import templates
 
 SPOKEN = Path(__file__).parent / "spoken"
 
 _CODE = re.compile(r"\b[0-9A-HJKMNP-TV-Z]{5}-[0-9A-HJKMNP-TV-Z]{5}\b")
+# whole, with all the names before the last two
+_SITE = re.compile(
+    r"(?:https?://|www\.)[!-~]+|\b(?:[a-z0-9-]+\.)+(?:com|cn|net|org)\b[!-~]*", re.IGNORECASE
+)
+# the number of a class: 三（2）班
+_NUMBERED = re.compile(r"[（(]\s*(\d{1,2})\s*[）)]")
 _TIME = re.compile(r"(?<!\d)([01]?\d|2[0-3])\s*[:：]\s*([0-5]\d)(?!\d)")
 _RANGE = re.compile(r"(?<=[\d点分整mM])\s*[-–—~～]\s*(?=\d)")
 # digits in such a row are a number to dial, not to count with
@@ -48,7 +53,8 @@ def render(key: str, language: str, values: Mapping[str, Text]) -> str:
 def sayable(written: str, language: Language) -> str:
     """Words as a voice says them well: times in words, brackets as pauses, long numbers digit by digit,
     and nothing that only eyes can use."""
-    said = _CODE.sub("", LINK.sub("", templates.clean(written)))
+    said = _CODE.sub("", _SITE.sub("", templates.clean(written)))
+    said = _NUMBERED.sub(r"\1", said)
     said = _TIME.sub(_zh_time if language == "zh" else _en_time, said)
     said = _RANGE.sub("到" if language == "zh" else " to ", said)
     said = _ROW.sub(lambda found: " ".join(found[0]), said)
@@ -56,6 +62,7 @@ def sayable(written: str, language: Language) -> str:
     said = said.replace("℃", "度" if language == "zh" else " degrees")
     said = _MUTE.sub(" ", _BRACKETS.sub(_PAUSE[language], said))
     # a pause beside another mark is no pause
+    said = re.sub(r"\s+(?=[，。：；！？,.:;!?])", "", said)
     said = re.sub(r"[，,]\s*(?=[，。：；！？,.:;!?])|(?<=[。！？.!?])\s*[，,]+", "", said)
     return re.sub(r"\s+", " ", said).strip(" ，,。.")
 
@@ -70,4 +77,4 @@ def _zh_time(found: re.Match[str]) -> str:
 def _en_time(found: re.Match[str]) -> str:
     hour, minute = int(found[1]), int(found[2])
     shown = f"{(hour - 1) % 12 + 1}" + (f":{minute:02d}" if minute else "")
-    return f"{shown} {'a.m.' if hour < 12 else 'p.m.'}"
+    return f"{shown} {'am' if hour < 12 else 'pm'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -9,6 +10,8 @@ from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 import pytest
+from flask import Flask
+from flask.testing import FlaskClient
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -29,7 +32,7 @@ from coordination.worker import drain
 from notifications import outbox, receipts
 from notifications.models import DeliveryAttempt, OutboxMessage
 from tests.integration.communication.conftest import Stage
-from tests.integration.communication.test_alerts import RAIN
+from tests.integration.communication.test_alerts import RAIN, _form
 
 NIGHT = datetime(2026, 11, 25, 22, 30, tzinfo=ZoneInfo("Asia/Shanghai"))
 TODAY = NIGHT.date()
@@ -170,6 +173,15 @@ def test_nobody_is_called_where_nobody_carries_calls(stage: Stage) -> None:
     notice = _alert(stage)
     stage.deliver()
     assert _ring(stage, notice, 60) == 0
+
+
+def test_calls_that_wait_are_withdrawn_when_nobody_carries_calls_any_more(stage: Stage) -> None:
+    notice = _alert(stage)
+    stage.deliver()
+    assert _ring(stage, notice, WAIT) == 3
+    by_phone.use_line(False)
+    assert _ring(stage, notice, WAIT + 1) == 0
+    assert {m.state for m in _calls(stage)} == {"cancelled"}
 
 
 def test_a_family_none_of_whose_phones_takes_texts_is_called_at_once(stage: Stage) -> None:
@@ -389,6 +401,108 @@ def test_stopping_the_alert_stops_the_calls_that_wait(stage: Stage) -> None:
     stage.act("teacher", lambda uow: services.stop_notice(uow, notice_id=notice))
     _deliver(stage)
     assert {m.state for m in _calls(stage)} == {"cancelled"}
+
+
+# -- on pages -----------------------------------------------------------------------------------
+
+Visit = Callable[[str], FlaskClient]
+
+
+def _page(client: FlaskClient, address: str) -> str:
+    answer = client.get(address)
+    assert answer.status_code == 200, address
+    return answer.get_data(as_text=True)
+
+
+def _waits(session: Session) -> list[int | None]:
+    return list(session.scalars(select(Notice.call_after).where(Notice.alert.is_not(None))))
+
+
+def test_the_form_asks_when_and_the_check_shows_what_is_said(stage: Stage, visit: Visit) -> None:
+    client = visit("teacher")
+    assert "发出 10 分钟后" in _page(client, "/notices/alert?lang=zh")
+    given = _form(stage, call_after="20")
+    check = client.post("/notices/alert", data={**given, "step": "check"}).get_data(as_text=True)
+    assert "发出 20 分钟后" in check and "明天停课，暴雨，请让孩子留在家里" in check
+    assert 'name="call_after" value="20"' in check
+    client.post("/notices/alert", data={**given, "step": "send"})
+    with Session(stage.engine) as session:
+        assert _waits(session) == [20]
+
+
+def test_the_form_takes_no_other_time_and_no_call_is_a_choice(stage: Stage, visit: Visit) -> None:
+    client = visit("teacher")
+    odd = client.post("/notices/alert", data={**_form(stage, call_after="7"), "step": "send"})
+    assert odd.status_code == 422
+    client.post("/notices/alert", data={**_form(stage, call_after=""), "step": "send"})
+    with Session(stage.engine) as session:
+        assert _waits(session) == [None]
+
+
+def test_where_nobody_carries_calls_nothing_is_asked_and_none_is_written(
+    stage: Stage, app: Flask, visit: Visit
+) -> None:
+    app.config["SETTINGS"] = replace(app.config["SETTINGS"], voice_channel="")
+    client = visit("teacher")
+    assert "自动打电话" not in _page(client, "/notices/alert?lang=zh")
+    client.post("/notices/alert", data={**_form(stage, call_after="10"), "step": "send"})
+    with Session(stage.engine) as session:
+        assert _waits(session) == [None]
+
+
+def test_the_pages_show_how_the_calls_went(stage: Stage, visit: Visit) -> None:
+    client, notice = visit("teacher"), _alert(stage)
+    stage.deliver()
+    assert "发出 10 分钟后还没有确认的家庭" in _page(client, f"/notices/{notice}/confirmed?lang=zh")
+    stage.acknowledge("english", notice)
+    _ring(stage, notice, WAIT)
+    _deliver(stage)
+    _end(stage, "guardian", "busy")
+    page = _page(client, f"/notices/{notice}/confirmed?lang=zh")
+    assert re.search(r"<b>1</b><span>没有接听", page)
+    listed = _page(client, f"/notices/{notice}/calls?lang=zh")
+    assert "自动电话：没有接听，占线" in listed
+    _ring(stage, notice, WAIT + 5)
+    _deliver(stage)
+    listed = _page(client, f"/notices/{notice}/calls?lang=zh")
+    assert "自动电话：已接听，没有按 1，打过 2 次" in listed
+    _press(stage, "guardian")
+    assert re.search(
+        r"<b>1</b><span>按 1 确认", _page(client, f"/notices/{notice}/confirmed?lang=zh")
+    )
+    assert "电话按 1 " in _page(client, f"/notices/{notice}?lang=zh")
+    assert "pressed 1 " in _page(client, f"/notices/{notice}?lang=en")
+
+
+def test_the_trace_says_what_became_of_a_call_and_why(stage: Stage, visit: Visit) -> None:
+    notice, client = _alert(stage), visit("district_admin")
+    stage.deliver()
+    _ring(stage, notice, WAIT)
+    stage.acknowledge("english", notice)
+    _deliver(stage)
+    by_role = dict(zip(_called(stage), _calls(stage), strict=True))
+    spared = _page(client, f"/admin/messages/{by_role['english'].id}?lang=zh")
+    assert "没有拨打" in spared and "打电话前家里已经有人知道" in spared
+    heard = _page(client, f"/admin/messages/{by_role['guardian'].id}?lang=zh")
+    assert "已接听" in heard and "紧急通知（自动电话）" in heard and "138****8001" in heard
+    # what was said stands nowhere
+    assert "暴雨" not in heard
+    story = _page(client, f"/admin/messages/of/{stage.world.people['english']}?lang=en")
+    assert "Not called" in story and "somebody in the family knew" in story
+
+
+def test_the_simulator_rings_and_its_key_confirms(stage: Stage, visit: Visit) -> None:
+    notice, client = _calling(stage), visit("nobody")
+    page = _page(client, "/simulator?lang=zh")
+    address = f"/simulator/calls/{_attempt(stage, 'guardian')}"
+    assert f'action="{address}/1"' in page and "来电" in page
+    again = client.post(f"{address}/2", follow_redirects=True).get_data(as_text=True)
+    assert "电话里说：您好" in again
+    assert _row(stage, "guardian", notice).confirmed_at is None
+    done = client.post(f"{address}/1", follow_redirects=True).get_data(as_text=True)
+    assert by_phone.THANKS.zh in done
+    assert _row(stage, "guardian", notice).by_call
+    assert client.post(f"/simulator/calls/{uuid4()}/1").status_code == 404
 
 
 # -- a key ----------------------------------------------------------------------------------------
