@@ -317,16 +317,17 @@ def mail_missing_receipts(beat: Beat) -> None:
 
 
 def ring_the_silent(beat: Beat) -> None:
-    """Call the families that have not confirmed an alert, and again where nobody took the call."""
-    from coordination.domain.communication.ringing import ringing_alerts
+    """Call families that have not confirmed an alert, and who cannot read texts; again where nobody took
+    the call."""
+    from coordination.domain.communication.ringing import ringing_notices
 
     with Session(beat.engine) as session:
-        alerts = ringing_alerts(session, clock.now())
+        notices_due = ringing_notices(session, clock.now())
 
     def ring(uow: UnitOfWork, number: int) -> None:
         by_phone.ring_due(uow, notice_id=number, today=clock.today(reminders.zone()))
 
-    _each_by_itself(beat.engine, alerts, ring)
+    _each_by_itself(beat.engine, notices_due, ring)
 
 
 def give_back_unsent_texts(beat: Beat) -> None:

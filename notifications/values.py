@@ -230,4 +230,6 @@ def mask(address: Address) -> str:
         return "*" * len(digits)
     if digits.startswith("+86"):
         digits = digits[3:]  # at home a number is known without its country
+        if len(digits) != 11:
+            digits = f"0{digits}"  # and a landline by its area code
     return f"{digits[:3]}****{digits[-4:]}"

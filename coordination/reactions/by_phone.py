@@ -1,5 +1,5 @@
-"""An alert that a family has not confirmed is said to it by phone: once to each number, and again only
-where nobody took the call.
+"""An alert that a family has not confirmed is said to it by phone, and whatever must be confirmed to who
+cannot read texts: once to each number, and again only where nobody took the call.
 
 Only rows are written here. What may have changed since (custody, a confirmation, a withdrawal) is
 looked at when the call is claimed. Must not know who carries calls.
@@ -20,17 +20,19 @@ from sqlalchemy import (
     and_,
     any_,
     case,
+    false,
     func,
     or_,
     select,
     tuple_,
 )
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from coordination.authz.actions import Action
 from coordination.domain.communication import queries, reach, ringing
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.silence import answer_of
 from coordination.domain.people.models import Guardianship, Organisation
 from coordination.domain.people.recipients import is_told
 from coordination.ground.text import Text
@@ -40,7 +42,8 @@ from notifications import outbox, series
 from notifications.models import DeliveryAttempt, OutboxMessage
 from notifications.values import Outgoing, Pending
 
-KEY = "notice_call"
+# an alert, whose words come from lists; and a notice that is read out
+KEY, READ_OUT = "notice_call", "notice_read_out"
 # calls stand under a subject of their own, so that where a text stands is not where a call does
 SUBJECT = "notice_call"
 CHANNEL = "voice"
@@ -69,47 +72,44 @@ def use_line(exists: bool) -> None:
 
 
 def ring_due(uow: UnitOfWork, *, notice_id: int, today: date) -> int:
-    """Write the calls of an alert that are due now; how many are new."""
+    """Write the calls about a notice that are due now; how many are new."""
     uow.authorize(Action.SYSTEM_RUN)
     notice = reach.locked(uow, notice_id)
     if not _there_is_a_line:
         # who carried calls is set no more: what waits would wait for ever
         outbox.cancel(uow.session, SUBJECT, notice_id)
         return 0
-    if (
-        notice is None
-        or notice.state != "sent"
-        or notice.call_after is None
-        or notice.sent_at is None
-    ):
+    if notice is None or notice.state != "sent" or notice.ringing_until is None:
         return 0
-    title = Text(notice.title_zh, notice.title_en)
-    words = words_of(uow.session, notice.school_id, title)
+    title, body = Text(notice.title_zh, notice.title_en), Text(notice.body_zh, notice.body_en)
+    # the body of an alert says the same as its title
+    words = words_of(uow.session, notice.school_id, title, None if notice.alert else body)
     return outbox.enqueue(
         uow.session,
         [
             Outgoing(
                 recipient_id=row.guardian_id,
                 household_key=row.household_key,
-                template_key=KEY,
+                template_key=KEY if notice.alert else READ_OUT,
                 language=row.language,
                 params={},
                 body=words.in_("zh" if row.language == "zh" else "en"),
-                message_class="urgent",
+                # what can wait until morning does
+                message_class="urgent" if notice.urgent_reason else "confirm",
                 channel=CHANNEL,
                 subject_type=SUBJECT,
                 subject_id=notice.id,
                 # two clocks, or a beat that is repeated, write the same call once
                 dedupe_key=f"call:{notice.id}:{row.household_key}:{row.number + 1}",
-                valid_until=notice.sent_at + ringing.LASTS,
+                valid_until=notice.ringing_until,
             )
             for row in uow.session.execute(_due(notice, uow.now, today))
         ],
     )
 
 
-def words_of(session: Session, school_id: int, title: Text) -> Text:
-    """What is said about an alert; previews use it too."""
+def words_of(session: Session, school_id: int, title: Text, body: Text | None = None) -> Text:
+    """What is said about an alert, or with a body about a notice; previews use it too."""
     school = session.get_one(Organisation, school_id)
     # of what only eyes can use nothing is left to be said
     spoken_title = Text(
@@ -117,7 +117,10 @@ def words_of(session: Session, school_id: int, title: Text) -> Text:
         spoken.sayable(title.en, "en") or "please contact the school now",
     )
     said = {"sender": Text(school.name_zh, school.name_en), "title": spoken_title}
-    return Text(*(spoken.render(KEY, language, said) for language in ("zh", "en")))
+    if body is not None:
+        said["text"] = Text(spoken.listenable(body.zh, "zh"), spoken.listenable(body.en, "en"))
+    key = KEY if body is None else READ_OUT
+    return Text(*(spoken.render(key, language, said) for language in ("zh", "en")))
 
 
 def _due(notice: Notice, now: datetime, today: date) -> Select[int, str, str, int]:
@@ -129,7 +132,7 @@ def _due(notice: Notice, now: datetime, today: date) -> Select[int, str, str, in
             row.id,
             row.household_key,
             func.unnest(row.child_ids).label("child_id"),
-            func.coalesce(row.confirmed_at, row.reached_at).is_not(None).label("knows"),
+            answer_of(notice).is_not(None).label("knows"),
             # a text lies on the phone, or is on its way
             and_(
                 row.skip_reason.is_(None),
@@ -147,10 +150,18 @@ def _due(notice: Notice, now: datetime, today: date) -> Select[int, str, str, in
     untold = select(held.c.household_key).where(
         held.c.child_id.not_in(known), held.c.child_id.not_in(texted)
     )
-    at_once = row.household_key.in_(untold)
+    # their own wish, or the school's note, of anybody at this phone
+    wish = aliased(NoticeRecipient)
+    wished = row.household_key.in_(
+        select(wish.household_key).where(
+            wish.notice_id == notice.id, wish.guardian_id.in_(ringing.WHO_IS_CALLED)
+        )
+    )
+    at_once = or_(row.household_key.in_(untold), wished) if notice.call_after else wished
     since = case((newest.c.state.in_(_TAKEN), newest.c.updated_at), else_=notice.sent_at)
     wait = timedelta(minutes=notice.call_after or 0)
-    first = and_(calls.c.number.is_(None), or_(at_once, since <= now - wait))
+    late = since <= now - wait if notice.call_after else false()
+    first = and_(calls.c.number.is_(None), or_(at_once, late))
     again = and_(
         calls.c.number < ringing.MOST_CALLS,
         calls.c.state == "undelivered",
@@ -178,7 +189,10 @@ def _due(notice: Notice, now: datetime, today: date) -> Select[int, str, str, in
         # who shares a phone is called once: whoever is written to, or who comes first
         .ext(distinct_on(row.household_key))
         .order_by(
-            row.household_key, (row.told_via_id == row.guardian_id).desc().nulls_last(), row.id
+            row.household_key,
+            row.guardian_id.in_(ringing.WHO_IS_CALLED).desc(),
+            (row.told_via_id == row.guardian_id).desc().nulls_last(),
+            row.id,
         )
         .subquery("due")
     )
@@ -232,9 +246,12 @@ def judge(session: Session, messages: Sequence[Pending], today: date) -> Judged:
     wanted = select(row.guardian_id, row.notice_id, child.label("child_id")).where(mine).subquery()
     knows = (
         select(row.notice_id, child.label("child_id"))
+        .join(Notice, Notice.id == row.notice_id)
         .where(
             row.notice_id.in_({m.subject_id for m in calls}),
-            func.coalesce(row.confirmed_at, row.reached_at).is_not(None),
+            func.coalesce(
+                row.confirmed_at, row.reached_at, case((Notice.level == "info", row.read_at))
+            ).is_not(None),
         )
         .subquery()
     )
@@ -351,7 +368,7 @@ class Rung:
 
 def rung(session: Session, notice: Notice, recipient_ids: Collection[int]) -> dict[int, Rung]:
     """The calls about an alert to the phones of some of its recipients (by the ids of their rows)."""
-    if notice.call_after is None or not recipient_ids:
+    if notice.ringing_until is None or not recipient_ids:
         return {}
     last: Subquery = series.of(SUBJECT, notice.id)
     rows: Sequence[Row[int, str, str | None, int]] = session.execute(

@@ -67,6 +67,26 @@ def sayable(written: str, language: Language) -> str:
     return re.sub(r"\s+", " ", said).strip(" ，,。.")
 
 
+# a minute of listening, and no more than Twilio takes twice with a call
+LONGEST = {"zh": 260, "en": 700}
+REST = {
+    "zh": "后面的内容请看通知，或者问班主任",
+    "en": "For the rest see the notice, or ask the class teacher",
+}
+_ENDS = re.compile(r"[。！？；]|[.!?;](?=\s)")
+
+
+def listenable(written: str, language: Language) -> str:
+    """Some sentences as they can be said; of too many the first, and where the rest stands."""
+    said = sayable(written, language)
+    longest = LONGEST[language]
+    if len(said) <= longest:
+        return said or REST[language]
+    ends = [found.end() for found in _ENDS.finditer(said[:longest])]
+    kept = said[: ends[-1]] if ends else said[:longest].rstrip(" ，,") + _PAUSE[language]
+    return f"{kept}{'' if language == 'zh' else ' '}{REST[language]}"
+
+
 def _zh_time(found: re.Match[str]) -> str:
     hour, minute = int(found[1]), int(found[2])
     if minute == 0:

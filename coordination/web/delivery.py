@@ -48,6 +48,7 @@ _REASONS: dict[str, Text] = {
     "no_phone": Text("没有登记手机号", "no phone is known"),
     "no_address": Text("没有登记手机号", "no phone is known"),
     "opted_out": Text("已退订短信", "has opted out of texts"),
+    "landline": Text("座机，收不到短信", "a landline takes no texts"),
     "bad_number": Text("号码打不通，已停发", "texts to this number fail and are stopped"),
     "no_longer_concerned": Text("与该学生的关系已变更", "no longer concerned with the child"),
     "left": Text("已离开本区", "has left the district"),

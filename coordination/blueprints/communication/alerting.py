@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from coordination.blueprints.communication import compose
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import AlertForm
-from coordination.domain.communication import alerts, queries, reach, ringing, rules
+from coordination.domain.communication import alerts, queries, reach, rules
 from coordination.domain.communication import calls as domain_calls
 from coordination.ground import clock, crypto
 from coordination.ground.errors import CoordinationError
@@ -160,7 +160,7 @@ def confirmed(notice_id: int) -> ResponseReturnValue:
         places = alerts.confirmed_by_place(held, notice, when.today())
         may_call = bool(domain_calls.classes_to_call(held, current_actor(), notice))
         going = queries.is_going_out(held, notice)
-        rang = by_phone.calls_of(held, notice) if notice.call_after else None
+        rang = by_phone.calls_of(held, notice) if notice.ringing_until else None
     children = sum(place.children for place in places)
     known = sum(place.known for place in places)
     return render_template(
@@ -171,7 +171,7 @@ def confirmed(notice_id: int) -> ResponseReturnValue:
         known=known,
         going=going,
         rang=rang,
-        ringing=_can_call() and clock.now() - notice.sent_at < ringing.LASTS,
+        ringing=bool(notice.ringing_until and notice.ringing_until > clock.now()) and _can_call(),
         minutes=_minutes(notice.sent_at),
         every=LIVE_WIDE if children > WIDE else LIVE,
         may_call=may_call,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coordination.blueprints.people import children, imports, numbers, roles
+from coordination.blueprints.people import calling, children, imports, numbers, roles
 from coordination.blueprints.people.blueprint import bp
 
-__all__ = ["bp", "children", "imports", "numbers", "roles"]
+__all__ = ["bp", "calling", "children", "imports", "numbers", "roles"]

@@ -51,6 +51,8 @@ class Notice(Row, Base):
     alert: Mapped[str | None]
     # minutes without an answer after which the phone rings (ringing); None: no automatic calls
     call_after: Mapped[int | None] = mapped_column(SmallInteger)
+    # until when the phone rings about it where it is to; None: nowhere
+    ringing_until: Mapped[datetime | None]
     # what the sender was warned of (content.WORDS) and sent all the same
     looked_at: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     # sent as urgent although the month's budget was used up
@@ -77,7 +79,11 @@ class Notice(Row, Base):
     __table_args__ = (
         Index("ix_notice_ladder", "ladder_at", postgresql_where=text("ladder_at is not null")),
         Index("ix_notice_calls", "calls_since", postgresql_where=text("calls_since is not null")),
-        Index("ix_notice_ringing", "sent_at", postgresql_where=text("call_after is not null")),
+        Index(
+            "ix_notice_ringing",
+            "ringing_until",
+            postgresql_where=text("ringing_until is not null"),
+        ),
         Index("ix_notice_scheduled", "send_at", postgresql_where=text("state = 'scheduled'")),
         Index(
             "ix_notice_unlooked", "id", postgresql_where=text("state in ('awaiting', 'returned')")

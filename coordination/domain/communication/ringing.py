@@ -1,6 +1,7 @@
-"""自动电话: an alert that nobody has confirmed is said by phone, and a key that is pressed confirms it.
+"""自动电话: an alert that nobody has confirmed is said by phone, and whatever must be confirmed to who cannot
+read texts; a key that is pressed confirms it.
 
-What the district's families hear is decided by the reactions, and whom the phone rings by what became
+What families hear is decided by the reactions, and whom the phone rings by what became
 of their texts; here is when that begins and ends, and what a key does.
 """
 
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.domain.communication.events import NoticeAcknowledged
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.people.models import Person
 from coordination.domain.people.recipients import may_have
 from coordination.ground.errors import Invalid
 from coordination.ground.text import Text
@@ -27,6 +29,8 @@ LASTS = timedelta(hours=3)
 # a phone that is busy, or that nobody answers, rings again so often, with so long between
 MOST_CALLS = 3
 AGAIN_AFTER = timedelta(minutes=5)
+# how long who cannot read texts is called about a notice that may wait until morning
+LASTS_READ_OUT = timedelta(days=1)
 
 
 def refuse_odd_wait(call_after: int | None, alert: str | None) -> None:
@@ -43,16 +47,31 @@ def refuse_odd_wait(call_after: int | None, alert: str | None) -> None:
     )
 
 
-def ringing_alerts(session: Session, now: datetime) -> list[int]:
-    """Alerts that are followed by calls, and are not too old for that; the oldest first."""
+def begin(uow: UnitOfWork, notice: Notice) -> None:
+    """Let the phone ring about a notice that is texted now, if it is to: for how long, says the notice."""
+    if notice.call_after is not None:
+        notice.ringing_until = uow.now + LASTS
+        return
+    if notice.level != "confirm" and not notice.urgent_reason:
+        return
+    called = select(NoticeRecipient.id).where(
+        NoticeRecipient.notice_id == notice.id, NoticeRecipient.guardian_id.in_(WHO_IS_CALLED)
+    )
+    if uow.session.scalar(select(called.exists())):
+        lasts = uow.now + (LASTS if notice.alert else LASTS_READ_OUT)
+        notice.ringing_until = min(lasts, notice.due_at or lasts)
+
+
+# who cannot read texts
+WHO_IS_CALLED = select(Person.id).where(Person.call_since.is_not(None))
+
+
+def ringing_notices(session: Session, now: datetime) -> list[int]:
+    """Notices about which the phone rings, the oldest first."""
     return list(
         session.scalars(
             select(Notice.id)
-            .where(
-                Notice.call_after.is_not(None),
-                Notice.sent_at > now - LASTS,
-                Notice.state == "sent",
-            )
+            .where(Notice.ringing_until > now, Notice.state == "sent")
             .order_by(Notice.sent_at)
         )
     )

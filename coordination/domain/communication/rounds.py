@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
-from coordination.domain.communication import family_budget
+from coordination.domain.communication import family_budget, ringing
 from coordination.domain.communication.events import NoticeStretchDue
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
 from coordination.domain.communication.reach import WIDE, children_of
@@ -79,6 +79,8 @@ def _stretch(
     if begun.number < notice.first_text:
         begun.done_at = uow.now  # they find it on the platform
         return
+    if begun.number == notice.first_text and begun.upto == 0:
+        ringing.begin(uow, notice)
     told: ColumnElement[bool] = NoticeRecipient.told_via_id == NoticeRecipient.guardian_id
     first_alert = bool(notice.alert) and begun.number == notice.first_text
     if first_alert:

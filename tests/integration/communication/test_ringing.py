@@ -165,7 +165,7 @@ def test_an_alert_without_calls_is_followed_by_none(stage: Stage) -> None:
     stage.deliver()
     assert _ring(stage, notice, 60) == 0
     with Session(stage.engine) as session:
-        assert ringing.ringing_alerts(session, clock.now()) == []
+        assert ringing.ringing_notices(session, clock.now()) == []
 
 
 def test_nobody_is_called_where_nobody_carries_calls(stage: Stage) -> None:
@@ -237,8 +237,8 @@ def test_nobody_is_called_about_an_alert_that_is_old_or_was_stopped(stage: Stage
     notice = _alert(stage)
     stage.deliver()
     with Session(stage.engine) as session:
-        assert ringing.ringing_alerts(session, NIGHT + timedelta(hours=1)) == [notice]
-        assert ringing.ringing_alerts(session, NIGHT + timedelta(hours=4)) == []
+        assert ringing.ringing_notices(session, NIGHT + timedelta(hours=1)) == [notice]
+        assert ringing.ringing_notices(session, NIGHT + timedelta(hours=4)) == []
     stage.act("teacher", lambda uow: services.stop_notice(uow, notice_id=notice))
     assert _ring(stage, notice, WAIT) == 0
 
