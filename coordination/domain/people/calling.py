@@ -18,7 +18,7 @@ from coordination.domain.people.directory import RELATIONS
 from coordination.domain.people.models import ClassGroup, ClassMember, Guardianship, Person
 from coordination.domain.people.recipients import is_told, member_on
 from coordination.ground.actor import Actor
-from coordination.ground.errors import Conflict, NotFound
+from coordination.ground.errors import Conflict, Invalid, NotFound
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
@@ -32,6 +32,8 @@ class Wish:
     relation: Text
     child: str
     phone: str | None
+    # texts go there, and calls too
+    mobile: bool
     since: date | None
 
 
@@ -64,6 +66,7 @@ def wish_of(session: Session, actor: Actor, guardianship_id: int, day: date) -> 
         RELATIONS[kin.relation],
         session.get_one(Person, kin.child_id).name,
         contacts.masks_of(session, [guardian.id]).get(guardian.id),
+        bool(contacts.phones_of(session, [guardian.id])),
         guardian.call_since,
     )
 
@@ -79,6 +82,7 @@ def note_calls(
     uow.authorize(Action.CALLS_NOTE, own)
     person = uow.session.get_one(Person, kin.guardian_id, with_for_update=True)
     if wanted and landline.strip():
+        _refuse_second_number(uow.session, person.id)
         contacts.set_landline(uow.session, person.id, landline, uow.now)
     if wanted:
         _refuse_without_number(uow.session, person.id)
@@ -90,6 +94,18 @@ def _set(person: Person, *, wanted: bool, day: date) -> None:
         person.call_since = None
     elif person.call_since is None:
         person.call_since = day
+
+
+def _refuse_second_number(session: Session, person_id: int) -> None:
+    if contacts.phones_of(session, [person_id]):
+        raise Invalid(
+            fields={
+                "landline": Text(
+                    "这位家长登记了手机号，电话会打到手机，请把座机留空。",
+                    "A mobile is known of this guardian and is called; leave the landline empty.",
+                )
+            }
+        )
 
 
 def _refuse_without_number(session: Session, person_id: int) -> None:

@@ -269,6 +269,14 @@ def test_what_is_no_landline_is_refused_at_its_field(stage: Stage, typed: str) -
         assert session.get_one(Person, stage.world.people["no_phone"]).call_since is None
 
 
+def test_who_has_a_mobile_is_called_there_and_needs_no_landline(stage: Stage, visit: Visit) -> None:
+    with pytest.raises(Invalid) as refused:
+        _note(stage, "english", "friend", landline="010-62345678")
+    assert "landline" in refused.value.fields
+    address = f"/people/guardianships/{_kin(stage, 'english', 'friend')}/calls"
+    assert 'name="landline"' not in _page(visit("teacher"), address)
+
+
 def test_a_mobile_that_comes_later_is_texted_and_called_instead(stage: Stage) -> None:
     _note(stage, "no_phone", "friend", landline="010-62345678")
     with Session(stage.engine) as session, session.begin():
