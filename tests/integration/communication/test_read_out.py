@@ -26,7 +26,7 @@ from coordination.ground.text import Text
 from coordination.reactions import by_phone
 from coordination.reactions.work import begin
 from coordination.settings import Settings
-from coordination.worker import drain
+from coordination.worker import Beat, drain, ring_the_silent
 from notifications.models import DeliveryAttempt, OutboxMessage
 from tests.integration.communication.conftest import BODY, TITLE, Stage
 from tests.integration.communication.test_ringing import _alert
@@ -76,11 +76,7 @@ def _beat(stage: Stage, at: datetime | None = None) -> list[str]:
     """The clock writes the calls that are due, the worker makes them; who has been called so far."""
     if at is not None:
         clock.travel_to(at)
-    with Session(stage.engine) as session:
-        ringing_now = ringing.ringing_notices(session, clock.now())
-    for number in ringing_now:
-        with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
-            by_phone.ring_due(uow, notice_id=number, today=TODAY)
+    ring_the_silent(Beat(stage.engine, None, clock.now()))  # type: ignore[arg-type]
     drain(
         stage.engine,
         replace(Settings(), database_url=stage.url, voice_channel="console", voice_rate=0.0),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from uuid import UUID, uuid4
@@ -12,7 +14,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -547,6 +549,41 @@ def test_pressing_1_twice_does_nothing_twice(stage: Stage) -> None:
     clock.travel_to(clock.now() + timedelta(minutes=1))
     assert _press(stage, "guardian") is not None
     assert _row(stage, "guardian", notice).confirmed_at == first
+
+
+def test_of_two_presses_at_once_the_first_counts(stage: Stage) -> None:
+    """Red without the lock on the row: the second would have read it before the first was written."""
+    notice = _calling(stage)
+    with ThreadPoolExecutor(1) as pool:
+        with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
+            ringing.confirm_by_key(
+                uow,
+                notice_id=notice,
+                guardian_id=stage.world.people["guardian"],
+                today=TODAY,
+            )
+            session.flush()
+            first = uow.now
+            clock.travel_to(first + timedelta(minutes=1))
+            second = pool.submit(_press, stage, "guardian")
+            _until_somebody_waits(stage)
+        reply = second.result(timeout=30)
+    assert reply is not None and reply.says == by_phone.THANKS.zh
+    assert _row(stage, "guardian", notice).confirmed_at == first
+
+
+def _until_somebody_waits(stage: Stage) -> None:
+    for _ in range(200):
+        with stage.engine.connect() as connection:
+            if connection.scalar(
+                text(
+                    "select count(*) from pg_stat_activity"
+                    " where wait_event_type = 'Lock' and datname = current_database()"
+                )
+            ):
+                return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits")
 
 
 def test_who_has_confirmed_by_the_code_is_not_said_to_have_by_the_call(stage: Stage) -> None:
