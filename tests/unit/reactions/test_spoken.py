@@ -9,6 +9,7 @@ import pytest
 from coordination.domain.communication import alerts
 from coordination.ground.text import Language, Text
 from coordination.reactions import lint, spoken
+from notifications.channels.twilio_voice import LONGEST_DOCUMENT, asking
 
 
 @pytest.mark.parametrize(
@@ -85,3 +86,30 @@ def test_a_poor_wording_is_found(tmp_path: Path, zh: str, en: str | None, found:
         (folder / "en.txt").write_text(en, encoding="utf-8")
     faults = lint.spoken_faults(tmp_path)
     assert [f for f in faults if found in f.found and f.remedy], faults
+
+
+@pytest.mark.parametrize(
+    ("language", "sentence"), [("zh", "请周五八点到校门口集合。"), ("en", "Meet at the gate. ")]
+)
+def test_of_a_long_notice_whole_sentences_are_read_and_twilio_takes_them(
+    language: Language, sentence: str
+) -> None:
+    said = spoken.listenable(sentence * 100, language)
+    kept = said.removesuffix(spoken.REST[language]).rstrip()
+    assert said != kept and kept == (sentence * kept.count(sentence.strip())).rstrip()
+    assert 0 < len(kept) <= spoken.LONGEST[language]
+    whole = spoken.render(
+        "notice_read_out",
+        language,
+        {
+            "sender": Text("学" * 40, "s" * 60),
+            "title": Text("题" * 60, "t" * 120),
+            "text": Text(said, said),
+        },
+    )
+    assert len(asking(whole, language, "https://school.example.cn/" + "x" * 100)) < LONGEST_DOCUMENT
+
+
+def test_a_notice_of_one_endless_sentence_is_cut_and_an_empty_one_points_elsewhere() -> None:
+    assert spoken.listenable("字" * 500, "zh").endswith(spoken.REST["zh"])
+    assert spoken.listenable("https://x.example.cn", "zh") == spoken.REST["zh"]
