@@ -117,7 +117,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _wordings() -> Iterator[Finding]:
-    found = lint.faults()
+    found = [*lint.faults(), *lint.spoken_faults()]
     for fault in found:
         yield Finding(f"Wording {fault.file}:{fault.line}", fault.found, fault.remedy)
     if not found:
@@ -205,6 +205,12 @@ def _sending(settings: Settings) -> Iterator[Finding]:
     if "aliyun" in (settings.sms_channel, settings.sms_fallback):
         yield from _templates(settings)
     yield from _wordings()
+    yield Finding(
+        "Calls",
+        settings.voice_channel or "none: nobody is phoned about an alert",
+        "" if settings.voice_channel else "Set VOICE_CHANNEL; see docs/operations.md, Calls.",
+        optional=True,
+    )
     yield Finding("E-mail", "by SMTP_URL" if settings.smtp_url else "none: phones only")
     mode = "production" if settings.production else "development"
     yield Finding(

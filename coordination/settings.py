@@ -20,6 +20,7 @@ _DEV_SECRET = "development-only-secret-key"  # noqa: S105 - not a secret: produc
 _DEV_FIELD = "development-only-field-key"
 _MODES = ("development", "production")
 PROVIDERS = ("console", "twilio", "aliyun")
+CALLERS = ("console", "twilio")
 _MIN_KEY = 32
 # threads of one web process, and connections that it keeps for them: a connection over the pool's size
 # is opened and closed for every poll of a calendar, which costs more than the poll
@@ -55,6 +56,11 @@ class Settings:
     sms_fallback_rate: float = 0.0
     # minutes that a text may be late while the first provider has its hands full
     sms_fallback_after: float = 5.0
+    # who phones families that a text does not reach; empty: nobody
+    voice_channel: str = ""
+    twilio_voice_from: str = ""
+    # calls a second that may be started: Twilio lets an account start one, if nothing else was agreed
+    voice_rate: float = 1.0
     smtp_url: str = ""
     sms_links: str = "forbidden"
     timezone: str = "Asia/Shanghai"
@@ -77,6 +83,11 @@ class Settings:
     def simulated(self) -> bool:
         """Whether texts go to the phone simulator, or may."""
         return "console" in (self.sms_channel, self.sms_fallback)
+
+    @property
+    def caller(self) -> str:
+        """The number that families see when the phone rings."""
+        return self.twilio_voice_from or self.twilio_from
 
     def with_database(self, url: str) -> Self:
         """The same settings on another database."""
@@ -123,6 +134,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         sms_fallback=_one_of(env, "SMS_FALLBACK", "", ("", *PROVIDERS)),
         sms_fallback_rate=_rate(env, "SMS_FALLBACK_RATE"),
         sms_fallback_after=_minutes(env, "SMS_FALLBACK_AFTER", 5.0),
+        voice_channel=_one_of(
+            env, "VOICE_CHANNEL", "console" if mode == "development" else "", ("", *CALLERS)
+        ),
+        twilio_voice_from=env.get("TWILIO_VOICE_FROM", ""),
+        voice_rate=_rate(env, "VOICE_RATE", "1"),
         smtp_url=env.get("SMTP_URL", ""),
         sms_links=_one_of(env, "SMS_LINKS", "forbidden", ("allowed", "forbidden")),
         timezone=env.get("TIMEZONE") or "Asia/Shanghai",
@@ -202,16 +218,16 @@ def _minutes(env: Mapping[str, str], name: str, default: float) -> float:
     return minutes
 
 
-def _rate(env: Mapping[str, str], name: str) -> float:
-    value = env.get(name) or "0"
+def _rate(env: Mapping[str, str], name: str, default: str = "0") -> float:
+    value = env.get(name) or default
     try:
         rate = float(value)
     except ValueError:
         rate = -1.0
     if not 0 <= rate <= 100_000:
         raise BadSettings(
-            f"{name}={value} is not a number of texts a second. Set {name} to a number above 0,"
-            " or leave it out for no limit."
+            f"{name}={value} is not a number a second. Set {name} to a number above 0,"
+            f" or leave it out for {'no limit' if default == '0' else default}."
         )
     return rate
 
@@ -253,6 +269,16 @@ def _refuse_unusable(made: Settings) -> None:
             raise BadSettings(f"{setting}={provider} cannot send without {lacks}")
         if provider == "aliyun":
             _refuse_poor_gateway(made)
+    if made.voice_channel == "twilio" and not can_call(made):
+        raise BadSettings(
+            "VOICE_CHANNEL=twilio cannot call without an account and a number. Set"
+            " TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, and TWILIO_VOICE_FROM or TWILIO_FROM."
+        )
+
+
+def can_call(made: Settings) -> bool:
+    """Whether all that Twilio needs to call is set, be it used or not."""
+    return bool(made.twilio_account_sid and made.twilio_auth_token and made.caller)
 
 
 def can_send_by(made: Settings, provider: str) -> bool:
@@ -297,6 +323,11 @@ def _refuse_unsafe(made: Settings) -> None:
         raise BadSettings(
             "SMS_FALLBACK=console would put families' texts where nobody reads them and call them"
             " delivered. Set SMS_FALLBACK to a real provider, or leave it out."
+        )
+    if made.voice_channel == "console" and made.sms_channel != "console":
+        raise BadSettings(
+            "VOICE_CHANNEL=console would call nobody and say that families were called. Set"
+            " VOICE_CHANNEL=twilio, or leave it out."
         )
     for name, value, default, use in (
         ("SECRET_KEY", made.secret_key, _DEV_SECRET, "signs sign-ins"),

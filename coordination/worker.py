@@ -33,6 +33,7 @@ from coordination.ground.ticks import LEADER, ticked
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions import (
     by_mail,
+    by_phone,
     carriers,
     notices,
     on_people,
@@ -57,6 +58,8 @@ from notifications.workers import Worker
 log = logging.getLogger(__name__)
 
 READING_SECONDS = 50
+# one job starts so many calls; the next one goes on, and texts are not kept waiting
+CALLS_AT_ONCE = 20
 # how long one job may settle doubt; the next one goes on
 SETTLING_SECONDS = 20
 
@@ -74,6 +77,7 @@ def configure(settings: Settings) -> None:
     batches.use_zone(settings.zone)
     budgets.use_zone(settings.zone)
     by_mail.use_server(bool(settings.smtp_url))
+    by_phone.use_line(bool(settings.voice_channel))
 
 
 def _engine(settings: Settings, *, pool_size: int = 5) -> Engine:
@@ -109,8 +113,26 @@ class Postman:
             lambda: self._worker.id,
             concurrency=concurrency,
             rates=carriers.rates_of(settings),
-            ways=carried_by.ways,
+            ways={r: names for r, names in carried_by.ways.items() if r != carriers.VOICE},
             late_seconds=settings.sms_fallback_after * 60,
+            stop=self._stop,
+        )
+        self._caller = self._pump_of_calls(settings, carried_by)
+        self._calling = threading.Lock()
+
+    def _pump_of_calls(self, settings: Settings, carried_by: Carriers) -> Pump | None:
+        """A pump of their own for calls: so few start in a second that texts would wait for them."""
+        by = carried_by.ways.get(carriers.VOICE)
+        if by is None:
+            return None
+        return Pump(
+            self._engine,
+            {name: carried_by.channels[name] for name in by},
+            self._resolver,
+            lambda: self._worker.id,
+            concurrency=CALLS_AT_ONCE,
+            rates={name: settings.voice_rate for name in by if settings.voice_rate},
+            ways={carriers.VOICE: by},
             stop=self._stop,
         )
 
@@ -128,6 +150,11 @@ class Postman:
                 claimed = self._pump.run().claimed
             finally:
                 self._pumping.release()
+        if self._caller is not None and self._calling.acquire(blocking=False):
+            try:
+                claimed += self._caller.run(limit=CALLS_AT_ONCE).claimed
+            finally:
+                self._calling.release()
         self._settle()
         return claimed
 
@@ -140,6 +167,8 @@ class Postman:
     def close(self) -> None:
         """Give up the proof of life: whatever is in doubt may now be settled by others."""
         self._pump.close()
+        if self._caller is not None:
+            self._caller.close()
         self._worker.close(clock.now())
 
 
@@ -328,6 +357,20 @@ def mail_missing_receipts(beat: Beat) -> None:
         by_mail.write_due(uow)
 
 
+def ring_the_silent(beat: Beat) -> None:
+    """Call families that have not confirmed an alert, and who cannot read texts; again where nobody took
+    the call."""
+    from coordination.domain.communication.notices.ringing import ringing_notices
+
+    with Session(beat.engine) as session:
+        notices_due = ringing_notices(session, clock.now())
+
+    def ring(uow: UnitOfWork, number: int) -> None:
+        by_phone.ring_due(uow, notice_id=number, today=clock.today(reminders.zone()))
+
+    _each_by_itself(beat.engine, notices_due, ring)
+
+
 def give_back_unsent_texts(beat: Beat) -> None:
     """Give back to their accounts what texts of notices would have cost that ended unsent."""
     more = True
@@ -372,6 +415,7 @@ TICKS = (
     Tick("send scheduled notices", 1, send_scheduled_notices),
     Tick("write notices", 1, write_notices),
     Tick("follow silence", 30, follow_silence),
+    Tick("ring the silent", 10, ring_the_silent),
     Tick("dispatch due messages", 1, dispatch_due),
     Tick("send due reminders", 10, send_reminders),
     Tick("expire holds", 60, expire_holds),

@@ -27,6 +27,13 @@ WORDS: dict[str, AttemptState] = {
     "undelivered": AttemptState.UNDELIVERED,
     "failed": AttemptState.FAILED,
     "canceled": AttemptState.FAILED,
+    # of a call: it is answered or not, and has ended
+    "initiated": AttemptState.ACCEPTED,
+    "ringing": AttemptState.ACCEPTED,
+    "in-progress": AttemptState.ACCEPTED,
+    "completed": AttemptState.DELIVERED,
+    "busy": AttemptState.UNDELIVERED,
+    "no-answer": AttemptState.UNDELIVERED,
 }
 _SETTLED = frozenset({AttemptState.DELIVERED, AttemptState.UNDELIVERED, AttemptState.FAILED})
 

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Engine, Row, select, update
+from sqlalchemy import Connection, Engine, Row, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from notifications import clock, retry
@@ -178,15 +179,17 @@ def _bury(connection: Connection, rows: Sequence[Row[tuple[object, ...]]], at: d
 def _known(
     connection: Connection, rows: Sequence[Row[tuple[object, ...]]]
 ) -> dict[UUID, frozenset[str]]:
-    """The provider's ids that belong to other messages of the same text to the same number.
+    """The provider's ids that belong to other messages of the same text to the same number; of calls,
+    whose words no list shows, to any.
 
     One statement for all questions: the attempts of a day are read once, not once for each.
     """
-    taken: dict[tuple[str, str], list[tuple[datetime, str]]] = defaultdict(list)
+    taken: dict[tuple[str | None, str], list[tuple[datetime, str]]] = defaultdict(list)
     for other in connection.execute(
         select(
             DeliveryAttempt.address_mask,
             OutboxMessage.body_hash,
+            OutboxMessage.channel,
             DeliveryAttempt.intent_at,
             DeliveryAttempt.provider_id,
         )
@@ -195,20 +198,27 @@ def _known(
             DeliveryAttempt.provider_id.is_not(None),
             DeliveryAttempt.address_mask.in_({row.attempt_mask for row in rows}),
             DeliveryAttempt.intent_at >= min(row.intent_at for row in rows) - ASK_DAILY,
-            OutboxMessage.body_hash.in_({row.body_hash for row in rows}),
+            or_(
+                OutboxMessage.body_hash.in_({row.body_hash for row in rows}),
+                OutboxMessage.channel == "voice",
+            ),
         )
     ):
         # by whichever provider: the ids of another are never among the answers of this one
-        key = (other.address_mask, other.body_hash)
-        taken[key].append((other.intent_at, other.provider_id))
+        taken[_alike(other.address_mask, other)].append((other.intent_at, other.provider_id))
     return {
         row.attempt_id: frozenset(
             provider_id
-            for intent_at, provider_id in taken[row.attempt_mask, row.body_hash]
+            for intent_at, provider_id in taken[_alike(row.attempt_mask, row)]
             if intent_at >= row.intent_at - ASK_DAILY
         )
         for row in rows
     }
+
+
+def _alike(address_mask: str | None, row: Any) -> tuple[str | None, str]:
+    """What a provider's list cannot tell apart: texts that say the same, but any calls."""
+    return address_mask, "voice" if row.channel == "voice" else row.body_hash
 
 
 def _question(

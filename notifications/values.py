@@ -68,7 +68,7 @@ class Broadcast:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to send: lives only in memory between claim and call. `kind` is sms or email.
+    """Where to send: lives only in memory between claim and call. `kind` is sms, email or voice.
 
     `key` tells addresses apart without telling them: what was sent to one is counted by it.
     """
@@ -232,4 +232,6 @@ def mask(address: Address) -> str:
         return "*" * len(digits)
     if digits.startswith("+86"):
         digits = digits[3:]  # at home a number is known without its country
+        if len(digits) != 11:
+            digits = f"0{digits}"  # and a landline by its area code
     return f"{digits[:3]}****{digits[-4:]}"

@@ -16,6 +16,8 @@ class Action(StrEnum):
     BOOKING_READ = "booking.read"
     BOOKING_REQUEST = "booking.request"
     BOOKING_WITHDRAW = "booking.withdraw"
+    CALLS_CHOOSE = "calls.choose"
+    CALLS_NOTE = "calls.note"
     CLASS_READ = "class.read"
     CONSENT_ANSWER = "consent.answer"
     CONSENT_RECORD = "consent.record"

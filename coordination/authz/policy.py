@@ -45,6 +45,8 @@ POLICY: dict[Action, Rule] = {
     Action.BOOKING_READ: DISTRICT | _SCHOOL | IN_CLASS | _PARTNER,
     Action.BOOKING_REQUEST: _SCHOOL | IN_CLASS | DISTRICT,
     Action.BOOKING_WITHDRAW: _SCHOOL | IN_CLASS | DISTRICT,
+    Action.CALLS_CHOOSE: ONESELF,
+    Action.CALLS_NOTE: _SCHOOL | IN_CLASS,
     Action.CLASS_READ: DISTRICT | _SCHOOL | IN_CLASS,
     Action.CONSENT_ANSWER: OF_CHILD,
     # to print the question, and to write down what came back on paper or by word of mouth

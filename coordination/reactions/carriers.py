@@ -1,4 +1,4 @@
-"""Who carries texts and mail in this installation: the providers, and in which order they are asked.
+"""Who carries texts, mail and calls in this installation: the providers, and in which order they are asked.
 
 Must not know what is sent, nor how a provider speaks.
 """
@@ -17,7 +17,7 @@ from coordination.ground import crypto, portal
 from coordination.ground.text import LANGUAGES
 from coordination.reactions import catalogue
 from coordination.reactions.invitations import Invitations
-from coordination.settings import Settings, can_send_by
+from coordination.settings import Settings, can_call, can_send_by
 from notifications.channels.base import Channel
 from notifications.channels.console import ConsoleChannel
 from notifications.errors import ChannelMisconfigured
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 # the setting's word -> the name under which attempts remember who was called
 _NAMES = {"console": "console", "twilio": "twilio_sms", "aliyun": "aliyun_sms"}
+_CALLERS = {"console": "console", "twilio": "twilio_voice"}
+# the route of calls, which has a pump of its own: they leave one a second, texts by hundreds
+VOICE = "voice"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +47,11 @@ class Carriers:
 def ways_of(settings: Settings) -> dict[str, tuple[str, ...]]:
     """Route -> names of channels, the preferred one first."""
     words = [settings.sms_channel, *([settings.sms_fallback] if settings.sms_fallback else [])]
+    calls = {VOICE: (_CALLERS[settings.voice_channel],)} if settings.voice_channel else {}
     return {
         "sms": tuple(_NAMES[word] for word in words),
         "email": ("smtp_email" if settings.smtp_url else "console",),
+        **calls,
     }
 
 
@@ -65,6 +70,8 @@ def carriers_of(settings: Settings, engine: Engine) -> Carriers:
             if _NAMES[word] in used:
                 raise
             log.info("%s is not used and cannot be asked: %s", word, error)
+    if can_call(settings):
+        known["twilio_voice"] = _twilio_voice(settings)
     if settings.smtp_url:
         known["smtp_email"] = _mail(settings, engine)
     # attempts of earlier versions kept only the route: the preferred one was the only one then
@@ -119,6 +126,26 @@ def _twilio(settings: Settings) -> Channel:
             api_base=settings.twilio_api_base,
         )
     )
+
+
+def _twilio_voice(settings: Settings) -> Channel:
+    from notifications.channels.twilio_voice import TwilioVoice, VoiceSettings
+
+    return TwilioVoice(
+        VoiceSettings(
+            account_sid=settings.twilio_account_sid,
+            auth_token=settings.twilio_auth_token,
+            from_number=settings.caller,
+            status_url=f"{settings.public_url}/webhooks/twilio/call",
+            digits_url=digits_url(settings),
+            api_base=settings.twilio_api_base,
+        )
+    )
+
+
+def digits_url(settings: Settings) -> str:
+    """Where a key that somebody presses in a call is sent; an attempt's id is added."""
+    return f"{settings.public_url}/webhooks/twilio/digits"
 
 
 def _aliyun(engine: Engine, settings: Settings) -> Channel:

@@ -25,7 +25,7 @@ from coordination.domain.people.recipients import is_told
 from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock, crypto
 from coordination.ground.text import LANGUAGES, mask_name
-from coordination.reactions import by_mail, on_consents, together
+from coordination.reactions import by_mail, by_phone, on_consents, together
 from coordination.reactions.on_corrections import PHONE_CODE
 from coordination.reactions.quiet_hours import (
     AT_ONCE,
@@ -73,6 +73,9 @@ class Resolver:
             "sms": contacts.phones_of(session, people),
             "email": contacts.emails_of(session, people),
         }
+        called = {m.recipient_id for m in messages if m.channel == by_phone.CHANNEL}
+        if called:
+            addresses[by_phone.CHANNEL] = contacts.phones_to_call(session, called)
         # who opted out still gets what was asked for, and what cannot wait
         wanted = {m.recipient_id for m in messages if m.message_class not in ROUTINE}
         in_need = contacts.phones_in_need_of(session, wanted) if wanted else {}
@@ -86,6 +89,7 @@ class Resolver:
         }
         several = _say_several(session, messages)
         cut_off = _cut_off(session, messages, today) | _cut_off_together(session, several, today)
+        judged = by_phone.judge(session, messages, today)
         stopped = _stopped(session, messages)
         withdrawn = _all_stopped(session, several)
         waits = waits_of(session, clock.now(), self._zone)
@@ -98,7 +102,7 @@ class Resolver:
         answers: dict[int, Address | Skip] = {}
         for message in messages:
             person = message.recipient_id
-            kind = "email" if message.channel.endswith("email") else "sms"
+            kind = _kind(message.channel)
             address = addresses[kind].get(person)
             if address is None and kind == "sms" and message.message_class not in ROUTINE:
                 address = in_need.get(person)
@@ -107,13 +111,15 @@ class Resolver:
             if person not in active:
                 answers[message.id] = Skip("left")
             elif (
-                message.subject_type == "notice" and message.subject_id in stopped
+                message.subject_type in _OF_NOTICE and message.subject_id in stopped
             ) or message.id in withdrawn:
                 answers[message.id] = Skip("withdrawn")
             elif message.id in arrived:
                 answers[message.id] = Skip("text_arrived")
-            elif message.id in cut_off:
+            elif message.id in cut_off or message.id in judged.cut_off:
                 answers[message.id] = Skip("no_longer_concerned")
+            elif message.id in judged.answered:
+                answers[message.id] = Skip("answered_before_call")
             elif address is None:
                 answers[message.id] = Skip(suppressed.get(person) or "no_address")
             elif (
@@ -157,6 +163,16 @@ class Resolver:
         )
 
 
+_OF_NOTICE = ("notice", by_phone.SUBJECT)
+
+
+def _kind(channel: str) -> str:
+    """The kind of address that a route leads to."""
+    if channel == by_phone.CHANNEL:
+        return channel
+    return "email" if channel.endswith("email") else "sms"
+
+
 def _is_gathered(message: Pending) -> bool:
     """Whether a message waits in the evening for others to the same family. One that was refused
     before will be sent for itself, so it need not."""
@@ -165,7 +181,7 @@ def _is_gathered(message: Pending) -> bool:
 
 def _stopped(session: Session, messages: Sequence[Pending]) -> set[int]:
     """Notices that were stopped. A text that was under way then, and was refused, comes back here."""
-    notices = {m.subject_id for m in messages if m.subject_type == "notice"}
+    notices = {m.subject_id for m in messages if m.subject_type in _OF_NOTICE}
     return set(
         session.scalars(
             select(Notice.id).where(Notice.id.in_(notices), Notice.state == "cancelled")

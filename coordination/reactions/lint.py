@@ -16,6 +16,7 @@ from coordination.domain.communication.notices.rules import BANNED
 from coordination.ground.text import LANGUAGES
 from coordination.reactions import catalogue
 from coordination.reactions.notices import Route
+from coordination.reactions.spoken import SPOKEN
 from coordination.reactions.variables import LINK, MESSAGES, SAMPLES, TABLE, TYPES
 from notifications import templates
 from notifications.errors import TemplateRefused
@@ -79,6 +80,47 @@ def faults(folder: Path = MESSAGES) -> list[Fault]:
         for key in sorted(set(table) - set(names))
     ]
     return found
+
+
+# what only eyes can use, or what names a child to whoever takes the call
+_NOT_SAID = frozenset({"open", "code", "children"})
+
+
+def spoken_faults(folder: Path = SPOKEN) -> list[Fault]:
+    """All faults of what a voice says in calls."""
+    return [
+        fault
+        for key in sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+        for fault in _of_spoken(folder, key)
+    ]
+
+
+def _of_spoken(folder: Path, key: str) -> Iterator[Fault]:
+    places = set()
+    for language in LANGUAGES:
+        name = f"{key}/{language}.txt"
+        try:
+            lines = (folder / name).read_text(encoding="utf-8").strip().splitlines()
+        except OSError:
+            yield Fault(name, 1, "is missing", "Write what is said in this language too.")
+            continue
+        if len(lines) != 1:
+            yield Fault(name, 2, "has several lines, or none", "Write one line.")
+            continue
+        named = templates.placeholders(lines[0])
+        places.add(named)
+        for place in sorted(named & _NOT_SAID):
+            yield Fault(
+                name, 1, f"says {{{place}}}", "Take it out: whoever takes the call hears it."
+            )
+        for place in sorted(named - set(SAMPLES) - _NOT_SAID):
+            yield Fault(name, 1, f"names {{{place}}}, which there is not", "Use another place.")
+        if LINK.search(lines[0]):
+            yield Fault(name, 1, "holds a link", "Take it out: it cannot be heard.")
+        if not ("1" in lines[0] and "2" in lines[0]):
+            yield Fault(name, 1, "does not name both keys", "Say what 1 and 2 do.")
+    if len(places) > 1:
+        yield Fault(f"{key}/en.txt", 1, "names other places than the Chinese", "Name the same.")
 
 
 def _line(folder: Path, key: str) -> int:

@@ -25,7 +25,7 @@ from coordination.domain.people.models import ClassGroup, Organisation, Person
 from coordination.ground.errors import TooMany
 from coordination.ground.text import LANGUAGES, Text, mask_name
 from coordination.ground.uow import UnitOfWork
-from coordination.reactions import by_mail
+from coordination.reactions import by_mail, by_phone
 from coordination.reactions.notices import render, tell
 from coordination.reactions.quiet_hours import HELD_FOR
 from notifications import outbox
@@ -189,6 +189,7 @@ def stop(uow: UnitOfWork, event: NoticeStopped) -> None:
     """Nothing more leaves; what a provider has already is on its way."""
     subject = ("notice", event.notice_id)
     kept = outbox.withdraw(uow.session, *subject)
+    outbox.cancel(uow.session, by_phone.SUBJECT, event.notice_id)
     budgets.give_back(
         uow,
         subject,

@@ -23,7 +23,7 @@ from coordination.reactions.quiet_hours import OWN_HOUR
 from notifications import outbox, suppressions
 from notifications.erasure import erase_bodies_of
 
-_CHANNELS = (("phone", "sms"), ("email", "email"))
+_CHANNELS = (("phone", "sms"), ("phone", "voice"), ("email", "email"))
 AT_ONCE = 500
 
 
@@ -38,7 +38,8 @@ def roster_applied(uow: UnitOfWork, event: RosterApplied) -> None:
 
 def phone_checked(uow: UnitOfWork, event: PhoneChecked) -> None:
     """A number that the school has looked at starts afresh; an opt-out stays."""
-    suppressions.forgive_new_addresses(uow.session, [event.person_id], "sms")
+    for channel in ("sms", "voice"):
+        suppressions.forgive_new_addresses(uow.session, [event.person_id], channel)
 
 
 def notice_hour_chosen(uow: UnitOfWork, event: NoticeHourChosen) -> None:

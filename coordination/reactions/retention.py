@@ -239,8 +239,8 @@ _UNDO = Text(
 BECAUSE: dict[Text, str] = {
     _EVIDENCE: """
         audit_entry consent_request consent_ask consent_answer enrolment class_enrolment attendance
-        turn_child turn_move shift_assignment stage_count notice notice_recipient notice_choice booking booking_occurrence
-        partner_document erasure_run delivery_attempt
+        turn_child turn_move shift_assignment stage_count notice notice_recipient notice_choice
+        booking booking_occurrence partner_document erasure_run delivery_attempt
     """,
     _ROSTER: "class_member membership account class_group",
     _UNDO: "roster_batch roster_change roster_upload",

@@ -94,6 +94,7 @@ SAMPLES: Mapping[str, Text] = {
     "school": Text("光明小学", "Guangming School"),
     "sender": Text("光明小学三年级2班", "Guangming School, Year 3 Class 2"),
     "since": Text("11月26日（周四）08:00", "Thu 26 Nov, 08:00"),
+    "text": Text("请三点前到阶梯教室", "Please be in the hall before three"),
     "title": Text("周五家长会改到下午三点", "Parents' meeting moves to 3 pm"),
     "writer": Text("陈老师", "Chen Min"),
     "what": Text("手机号", "mobile number"),

@@ -1,7 +1,8 @@
 """The demo district: small, bilingual, always the same, with the cases that go wrong elsewhere.
 
 Siblings over two classes and two schools, names with rare characters, a family without a phone, a
-phone that two guardians share, and a guardian who must not be told. All phones are invented.
+phone that two guardians share, a guardian who must not be told, and one who cannot read texts. All
+phones are invented.
 """
 
 from __future__ import annotations
@@ -438,6 +439,8 @@ class Demo:
         self._bind(child, mother, "mother", order=1)
         if not (special and number == 5):  # one family without any phone
             contacts.set_phone(self.session, mother, self._next_phone())
+        if special and number == 8:  # one who cannot read texts, and is called instead
+            self.session.get_one(Person, mother).call_since = self.today - timedelta(days=30)
         if number % 3 != 0:
             return
         father = self._person(surname + FATHERS[(number + child) % len(FATHERS)])

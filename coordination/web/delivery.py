@@ -26,6 +26,20 @@ STATES: dict[str, tuple[Text, str]] = {
     "on_page": (Text("仅平台，未发短信", "Platform only, no text"), ""),
 }
 
+# the same states of a call
+CALL_STATES: dict[str, tuple[Text, str]] = {
+    "queued": (Text("等待拨打", "To be called"), ""),
+    "sending": (Text("正在拨打", "Being called"), "info"),
+    "intent": (Text("开始拨打", "Being called"), "info"),
+    "accepted": (Text("正在响铃或通话", "Ringing, or on the phone"), "info"),
+    "delivered": (Text("已接听", "Answered"), "ok"),
+    "undelivered": (Text("没有接听", "Not answered"), "bad"),
+    "failed": (Text("没有打通", "Could not be called"), "bad"),
+    "suppressed": (Text("没有拨打", "Not called"), ""),
+    "expired": (Text("过时未打", "Too late to call"), "bad"),
+    "not_taken": (Text("服务商没有收到，将重打", "Not taken; it is tried again"), ""),
+}
+
 _TAKEN_OR_NOT = Text(
     "连接中断，是否发出待核实", "the connection broke; whether it left is being checked"
 )
@@ -34,6 +48,7 @@ _REASONS: dict[str, Text] = {
     "no_phone": Text("没有登记手机号", "no phone is known"),
     "no_address": Text("没有登记手机号", "no phone is known"),
     "opted_out": Text("已退订短信", "has opted out of texts"),
+    "landline": Text("座机，收不到短信", "a landline takes no texts"),
     "bad_number": Text("号码打不通，已停发", "texts to this number fail and are stopped"),
     "no_longer_concerned": Text("与该学生的关系已变更", "no longer concerned with the child"),
     "left": Text("已离开本区", "has left the district"),
@@ -148,6 +163,23 @@ _REASONS: dict[str, Text] = {
     "NO_ROUTE": Text("没有可用的通道", "the provider has no route for it"),
     "20429": Text("服务商要求放慢，将重试", "the provider asks for a slower pace"),
     "21408": Text("账户不能发往这个国家或地区", "the account may not send to this country"),
+    "answered_before_call": Text(
+        "打电话前家里已经有人知道", "somebody in the family knew before the phone rang"
+    ),
+    "busy": Text("占线", "the line was busy"),
+    "no-answer": Text("无人接听", "nobody took the call"),
+    "canceled": Text("电话被取消", "the call was cancelled"),
+    "call_failed": Text("无法接通，号码可能有误", "no connection; the number may be wrong"),
+    "too_long": Text("要说的话太长", "there is too much to say"),
+    "10004": Text("同时拨打过多，将重试", "too many calls at once; it is tried again"),
+    "21210": Text("主叫号码未验证", "the calling number is not verified"),
+    "21212": Text("主叫号码无效", "the calling number is not valid"),
+    "21213": Text("缺少主叫号码", "there is no calling number"),
+    "21214": Text("打不到这个号码", "this number cannot be reached by phone"),
+    "21215": Text("账户不能拨打这个国家或地区", "the account may not call this country"),
+    "21216": Text("账户不能拨打这个号码", "the account may not call this number"),
+    "21217": Text("号码无效", "the number is not valid"),
+    "21219": Text("试用账户不能拨打未验证的号码", "a trial account calls verified numbers only"),
     "21211": Text("号码无效", "the number is not valid"),
     "21614": Text("不是手机号", "not a mobile number"),
     "21610": Text("已退订短信", "has opted out of texts"),
@@ -168,14 +200,19 @@ def held_word(code: str | None) -> Text:
     return _HELD_FOR.get(code or "", STATES["held"][0])
 
 
-def state_word(state: str) -> Text:
-    """A state in words."""
-    return STATES[state][0] if state in STATES else Text(state, state)
+def state_word(state: str, *, call: bool = False) -> Text:
+    """A state in words; of a text or mail, or of a call."""
+    return _state(state, call=call)[0]
 
 
-def state_tone(state: str) -> str:
+def state_tone(state: str, *, call: bool = False) -> str:
     """The tone of a state's badge."""
-    return STATES[state][1] if state in STATES else ""
+    return _state(state, call=call)[1]
+
+
+def _state(state: str, *, call: bool) -> tuple[Text, str]:
+    of_all = STATES.get(state, (Text(state, state), ""))
+    return CALL_STATES.get(state, of_all) if call else of_all
 
 
 def reason_word(code: str | None) -> Text | None:
@@ -194,6 +231,8 @@ def reason_word(code: str | None) -> Text | None:
 _CHANNELS = {
     "sms": Text("短信", "Texts"),
     "email": Text("邮件", "Mail"),
+    "voice": Text("自动电话", "Calls"),
+    "twilio_voice": Text("Twilio 语音", "Twilio Voice"),
     "twilio_sms": Text("Twilio 短信", "Twilio"),
     "aliyun_sms": Text("阿里云短信", "Aliyun"),
     "smtp_email": Text("邮件服务器", "Mail server"),
@@ -206,6 +245,9 @@ _HALTS = {
     ),
     "twilio_401": Text("服务商拒绝了账号或密钥", "the provider refuses our account or its secret"),
     "twilio_403": Text("服务商不允许这个账号发送", "the provider forbids this account to send"),
+    "twilio_21210": Text("主叫号码未验证", "the calling number is not verified"),
+    "twilio_21212": Text("主叫号码无效", "the calling number is not valid"),
+    "twilio_21213": Text("缺少主叫号码", "there is no calling number"),
     "aliyun_SignatureDoesNotMatch": Text(
         "服务商拒绝了账号或密钥", "the provider refuses our account or its secret"
     ),

@@ -11,6 +11,7 @@ from notifications.errors import ChannelUnknown
 SERVES: dict[str, tuple[str, ...]] = {
     "sms": ("twilio_sms", "console", "null"),
     "email": ("smtp_email", "console", "null"),
+    "voice": ("twilio_voice", "console", "null"),
 }
 
 

@@ -22,7 +22,7 @@ class ConsoleChannel:
     """Delivers into the database of the installation and writes one masked log line."""
 
     name = "console"
-    kinds = frozenset({"sms", "email"})
+    kinds = frozenset({"sms", "email", "voice"})
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -10,7 +10,7 @@ class NullChannel:
     """Accepts every message and forgets it."""
 
     name = "null"
-    kinds = frozenset({"sms", "email"})
+    kinds = frozenset({"sms", "email", "voice"})
 
     def send(self, attempt: Attempt) -> Answer:
         """Accept at once, under the attempt's own id."""

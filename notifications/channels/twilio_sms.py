@@ -1,4 +1,5 @@
-"""Twilio as a channel: the only file that imports its SDK. `twilio_wire` carries the bulk.
+"""Twilio's texts as a channel: with `twilio_voice` the only files that import its SDK. `twilio_wire`
+carries the bulk.
 
 What an error code means to us stands in CODES. Must not know the outbox. Nothing here may log a
 number or a text: the SDK's own logger prints request parameters at INFO and is silenced.
@@ -124,7 +125,7 @@ def settings_from_environment(environ: Mapping[str, str] | None = None) -> Twili
     )
 
 
-def _http(connections: int) -> TwilioHttpClient:
+def http_client(connections: int) -> TwilioHttpClient:
     """Return the SDK's client with both timeouts, kept-alive connections and no retries."""
     client = TwilioHttpClient(max_retries=0)
     adapter = HTTPAdapter(pool_connections=connections, pool_maxsize=connections, max_retries=0)
@@ -159,7 +160,7 @@ class TwilioSms:
             raise ChannelMisconfigured("TWILIO_MESSAGING_SERVICE_SID or TWILIO_FROM is needed")
         self._settings = settings
         self._client = Client(
-            settings.account_sid, settings.auth_token, http_client=_http(connections)
+            settings.account_sid, settings.auth_token, http_client=http_client(connections)
         )
         if settings.api_base:
             self._client.api.base_url = settings.api_base.rstrip("/")
@@ -174,9 +175,9 @@ class TwilioSms:
         try:
             message = self._client.messages.create(**options)
         except TwilioRestException as error:
-            return _answer_of(error.status, error.code)
+            return answer_of(error.status, error.code)
         except RequestException as error:
-            return _answer_of_transport(error)
+            return answer_of_transport(error)
         except (TwilioException, ValueError) as error:
             # a 2xx whose body was not readable: taken, perhaps
             return Doubt(type(error).__name__)
@@ -203,9 +204,7 @@ class TwilioSms:
             sid, segments = body.get("sid"), body.get("num_segments")
             return _sent(sid if isinstance(sid, str) else None, str(segments or ""))
         code = body.get("code")
-        return _answer_of(
-            answer.status, code if isinstance(code, int) else None, answer.retry_after
-        )
+        return answer_of(answer.status, code if isinstance(code, int) else None, answer.retry_after)
 
     async def aclose(self) -> None:
         """Close the connections of `asend`."""
@@ -242,7 +241,7 @@ class TwilioSms:
                 if message.sid in known or message.body != attempt.body:
                     continue
                 created = message.date_created
-                if created is None or _aware(created) >= since:
+                if created is None or aware(created) >= since:
                     return Found(
                         str(message.sid), str(message.status), _count(message.num_segments)
                     )
@@ -285,11 +284,17 @@ def _count(segments: str | None) -> int | None:
     return int(segments) or None if segments and segments.isdigit() else None
 
 
-def _answer_of(status: int, code: int | None, retry_after: float | None = None) -> Answer:
+def answer_of(
+    status: int,
+    code: int | None,
+    retry_after: float | None = None,
+    codes: Mapping[str, Code] = CODES,
+) -> Answer:
+    """What an error of Twilio's means: doubt, or a definite no."""
     if status >= 500 or status < 400:
         return Doubt(f"http_{status}")
     key = str(code or status)
-    meaning = CODES.get(key) or CODES.get(str(status))
+    meaning = codes.get(key) or codes.get(str(status))
     if meaning is None:
         # an unknown 4xx is a definite no that repeating will not change; 408, 425, 429 pass by
         meaning = Code(permanent=status not in (408, 425, 429))
@@ -305,7 +310,7 @@ def _answer_of(status: int, code: int | None, retry_after: float | None = None) 
     )
 
 
-def _answer_of_transport(error: RequestException) -> Answer:
+def answer_of_transport(error: RequestException) -> Answer:
     """Nothing left our host: a definite no. Anything later: doubt."""
     if isinstance(error, ConnectTimeout):
         return Refused("connect_timeout", "connect_timeout", permanent=False)
@@ -321,5 +326,6 @@ def _never_connected(error: RequestsConnectionError) -> bool:
     return isinstance(getattr(cause, "reason", cause), NewConnectionError)
 
 
-def _aware(at: datetime) -> datetime:
+def aware(at: datetime) -> datetime:
+    """A time of the SDK's with its zone."""
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -36,6 +36,14 @@ def test_a_second_provider_is_taken_when_it_has_what_it_needs() -> None:
     assert (made.sms_fallback_rate, made.sms_fallback_after) == (5.0, 5.0)
 
 
+def test_nobody_is_called_in_production_until_it_is_set_and_the_simulator_is_otherwise() -> None:
+    assert load(GOOD).voice_channel == ""
+    assert load({}).voice_channel == "console"
+    made = load({**GOOD, **TWILIO, "VOICE_CHANNEL": "twilio", "TWILIO_VOICE_FROM": "+861012345678"})
+    assert (made.voice_channel, made.caller, made.voice_rate) == ("twilio", "+861012345678", 1.0)
+    assert load({**GOOD, **TWILIO, "VOICE_CHANNEL": "twilio"}).caller == TWILIO["TWILIO_FROM"]
+
+
 def test_production_starts_with_keys_of_its_own() -> None:
     assert load(GOOD).production
 
@@ -68,6 +76,10 @@ def test_production_starts_with_keys_of_its_own() -> None:
         ({**ALIYUN, "SMS_FALLBACK": "twilio"}, "SMS_FALLBACK", "TWILIO_ACCOUNT_SID"),
         ({**ALIYUN, "SMS_FALLBACK": "console"}, "SMS_FALLBACK", "real provider"),
         ({**TWILIO, "SMS_FALLBACK": "aliyun"}, "SMS_FALLBACK", "ALIYUN_ACCESS_KEY_ID"),
+        ({"VOICE_CHANNEL": "pigeon"}, "VOICE_CHANNEL", "twilio"),
+        ({**ALIYUN, "VOICE_CHANNEL": "twilio"}, "VOICE_CHANNEL", "TWILIO_VOICE_FROM"),
+        ({**ALIYUN, "VOICE_CHANNEL": "console"}, "VOICE_CHANNEL", "VOICE_CHANNEL=twilio"),
+        ({"VOICE_RATE": "often"}, "VOICE_RATE", "leave it out for 1"),
         ({"SMS_RATE": "-1"}, "SMS_RATE", "above 0"),
         ({"SMS_FALLBACK_RATE": "fast"}, "SMS_FALLBACK_RATE", "above 0"),
         ({"SMS_FALLBACK_AFTER": "0"}, "SMS_FALLBACK_AFTER", "above 0"),

@@ -1,4 +1,4 @@
-"""A real HTTP server that speaks Twilio's Messages resource, for tests and for demonstrations.
+"""A real HTTP server that speaks Twilio's Messages and Calls resources, for tests and demonstrations.
 
 It takes, refuses, slows down or hangs as told per number or by `plan`, and posts signed status
 callbacks. Run it alone: `python -m tests.standin.twilio 8089`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import sys
 import threading
 import time
@@ -18,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
@@ -71,6 +73,51 @@ class Taken:
 
 
 @dataclass(slots=True)
+class TakenCall:
+    """A call that the stand-in started; it rings until a test says how it went."""
+
+    sid: str
+    to: str
+    form: dict[str, str]
+    # a field may come several times
+    events: list[str]
+    created: datetime
+    status: str = "queued"
+
+    @property
+    def document(self) -> str:
+        """The TwiML that came with it."""
+        return self.form["Twiml"]
+
+    @property
+    def action(self) -> str:
+        """Where a pressed key is sent."""
+        found = re.search(r'action="([^"]+)"', self.document)
+        assert found is not None
+        return unescape(found[1])
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "sid": self.sid,
+            "account_sid": ACCOUNT,
+            "api_version": "2010-04-01",
+            "to": self.to,
+            "from": self.form.get("From"),
+            "status": self.status,
+            "direction": "outbound-api",
+            "answered_by": None,
+            "duration": None,
+            "price": None,
+            "date_created": format_datetime(self.created),
+            "date_updated": format_datetime(self.created),
+            "start_time": None,
+            "end_time": None,
+            "uri": f"/2010-04-01/Accounts/{ACCOUNT}/Calls/{self.sid}.json",
+            "subresource_uris": {},
+        }
+
+
+@dataclass(slots=True)
 class Request:
     """A request as it stood on the wire."""
 
@@ -96,6 +143,7 @@ class Standin:
     latency: float = 0.0
     list_fails: bool = False
     taken: list[Taken] = field(default_factory=list)
+    calls: list[TakenCall] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _server: ThreadingHTTPServer | None = None
@@ -152,6 +200,18 @@ class Standin:
             self.taken.append(message)
         return message
 
+    def ring(self, form: dict[str, str], events: list[str]) -> TakenCall:
+        call = TakenCall(
+            sid="CA" + uuid.uuid4().hex,
+            to=form["To"],
+            form=form,
+            events=events,
+            created=datetime.now(UTC),
+        )
+        with self._lock:
+            self.calls.append(call)
+        return call
+
     def note(self, request: Request) -> None:
         with self._lock:
             self.requests.append(request)
@@ -186,6 +246,38 @@ class Standin:
             *([("ErrorCode", error_code)] if error_code else []),
             *extra,
         ]
+        return self._post(target, fields, deliver_to)[0]
+
+    def report_call(
+        self, call: TakenCall, status: str, *, extra: Sequence[tuple[str, str]] = ()
+    ) -> int:
+        """Post one signed report of a call and return the HTTP status of the answer."""
+        call.status = status
+        fields = [*self._of(call), ("CallbackSource", "call-progress-events"), *extra]
+        return self._post(call.form["StatusCallback"], fields)[0]
+
+    def press(self, call: TakenCall, digit: str) -> tuple[int, str]:
+        """Press a key in a call: the HTTP status of the answer, and its TwiML."""
+        call.status = "in-progress"
+        fields = [*self._of(call), ("Digits", digit), ("msg", "Gather End")]
+        return self._post(call.action, fields)
+
+    def _of(self, call: TakenCall) -> list[tuple[str, str]]:
+        return [
+            ("AccountSid", self.account),
+            ("ApiVersion", "2010-04-01"),
+            ("CallSid", call.sid),
+            ("CallStatus", call.status),
+            ("Direction", "outbound-api"),
+            ("To", call.to),
+        ]
+
+    def _post(
+        self,
+        target: str,
+        fields: Sequence[tuple[str, str]],
+        deliver_to: Callable[[str], str] = str,
+    ) -> tuple[int, str]:
         request = urllib.request.Request(
             deliver_to(target),
             data=urlencode(fields).encode(),
@@ -197,9 +289,9 @@ class Standin:
         )
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
-                return int(answer.status)
+                return int(answer.status), answer.read().decode()
         except urllib.error.HTTPError as error:
-            return error.code
+            return error.code, ""
 
 
 class _Fields(dict[str, str]):
@@ -231,12 +323,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not self._authorized():
             self._refuse(401, 20003, "Authenticate")
             return
-        if self.path != self._messages():
+        if self.path not in (self._messages(), self._calls()):
             self._refuse(404, 20404, "The requested resource was not found")
             return
         if self.owner.latency:
             time.sleep(self.owner.latency)
-        self._create(dict(fields))
+        self._create(dict(fields), [v for k, v in fields if k == "StatusCallbackEvent"])
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -245,13 +337,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(401, 20003, "Authenticate")
         elif self.owner.list_fails:
             self._refuse(503, 20503, "Service unavailable")
-        elif url.path == self._messages():
+        elif url.path in (self._messages(), self._calls()):
             wanted = parse_qs(url.query).get("To", [None])[0]
-            found = [m for m in reversed(self.owner.taken) if wanted in (None, m.to)]
+            calls = url.path == self._calls()
+            known: Sequence[Taken | TakenCall] = self.owner.calls if calls else self.owner.taken
+            found = [m for m in reversed(known) if wanted in (None, m.to)]
             self._answer(
                 200,
                 {
-                    "messages": [message.as_json() for message in found],
+                    "calls" if calls else "messages": [one.as_json() for one in found],
                     "page": 0,
                     "page_size": 100,
                     "start": 0,
@@ -265,7 +359,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(404, 20404, "The requested resource was not found")
 
-    def _create(self, form: dict[str, str]) -> None:
+    def _create(self, form: dict[str, str], events: list[str]) -> None:
         fault = self.owner.next_fault()
         refusals = {
             INVALID: (21211, "Invalid 'To' Phone Number"),
@@ -283,17 +377,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif not form.get("To"):
             self._refuse(400, 21604, "A 'To' phone number is required.")
-        elif not form.get("Body"):
+        elif self.path == self._calls() and not form.get("Twiml"):
+            self._refuse(400, 21205, "Url or Twiml is required.")
+        elif self.path == self._messages() and not form.get("Body"):
             self._refuse(400, 21602, "Message body is required.")
         elif not (form.get("From") or form.get("MessagingServiceSid")):
             self._refuse(400, 21603, "A 'From' phone number is required.")
         elif form["To"] in refusals:
             self._refuse(400, *refusals[form["To"]])
         else:
-            self._accept(form, fault)
+            self._accept(form, events, fault)
 
-    def _accept(self, form: dict[str, str], fault: str) -> None:
-        message = self.owner.take(form)
+    def _accept(self, form: dict[str, str], events: list[str], fault: str) -> None:
+        calls = self.path == self._calls()
+        message = self.owner.ring(form, events) if calls else self.owner.take(form)
         if fault == "hang_after":
             self.owner.pause()
             self.close_connection = True
@@ -308,6 +405,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _messages(self) -> str:
         return f"/2010-04-01/Accounts/{self.owner.account}/Messages.json"
+
+    def _calls(self) -> str:
+        return f"/2010-04-01/Accounts/{self.owner.account}/Calls.json"
 
     def _authorized(self) -> bool:
         pair = f"{self.owner.account}:{self.owner.token}".encode()

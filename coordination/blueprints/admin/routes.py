@@ -86,6 +86,8 @@ KINDS = {
     "calendar_failing": Text("外部日历读取失败", "Outside calendar cannot be read"),
     "invitation": Text("日历邀请（邮件）", "Calendar invitation, by mail"),
     "invitation_off": Text("日历邀请取消（邮件）", "Invitation cancelled, by mail"),
+    "notice_call": Text("紧急通知（自动电话）", "Alert, by automatic call"),
+    "notice_read_out": Text("读给家长听（自动电话）", "Read out, by automatic call"),
     "mail_alert": Text("紧急通知（邮件）", "Alert, by mail"),
     "mail_no_receipt": Text("短信没有回执，另发邮件", "By mail: no receipt of the text came"),
     "mail_in_doubt": Text("短信是否发出不确定，另发邮件", "By mail: the text is in doubt"),

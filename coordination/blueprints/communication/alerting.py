@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, time
 
-from flask import redirect, render_template, request, url_for
+from flask import current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coordination.blueprints.communication import addressing, preview
@@ -15,6 +15,7 @@ from coordination.domain.communication.unanswered import calls as domain_calls
 from coordination.ground import clock, crypto
 from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text
+from coordination.reactions import by_phone
 from coordination.web import when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
@@ -45,7 +46,16 @@ def alert() -> ResponseReturnValue:
 
 def _form(form: AlertForm, *, somebody: bool) -> ResponseReturnValue:
     _own_fields(form)
-    return render_form("communication/alert.html", form, nobody=not somebody)
+    return render_form("communication/alert.html", form, nobody=not somebody, calls=_can_call())
+
+
+def _can_call() -> bool:
+    return bool(current_app.config["SETTINGS"].voice_channel)
+
+
+def _call_after(form: AlertForm) -> int | None:
+    """Minutes until the phone rings, where somebody carries calls."""
+    return int(form.call_after.data) if form.call_after.data and _can_call() else None
 
 
 def _chosen(form: AlertForm) -> alerts.Alert:
@@ -83,6 +93,8 @@ def _check(form: AlertForm) -> ResponseReturnValue:
         if whom.org_id is None:
             reach.refuse_no_classes()
         seconds = addressing.seconds_of(held, whom, urgent=True)
+        call_after = _call_after(form)
+        said = by_phone.words_of(held, whom.org_id, title) if call_after and whom.org_id else None
     if not done.ok:
         return _form(form, somebody=True)
     return render_form(
@@ -93,6 +105,8 @@ def _check(form: AlertForm) -> ResponseReturnValue:
         body=body,
         seconds=seconds,
         previews=preview.previews_of(whom.counts, whom.sender, title),
+        call_after=call_after,
+        said=said,
         concerns=[(_field_words(c.field), c.says) for c in found],
         kinds=" ".join(sorted({c.kind for c in found})),
     )
@@ -123,6 +137,7 @@ def _send(form: AlertForm) -> ResponseReturnValue | None:
             org_id=int(form.org_id.data) if form.org_id.data else None,
             looked_at=(form.looked_at.data or "").split(),
             links_allowed=preview.links_allowed(),
+            call_after=_call_after(form),
         )
         notice_id, waits = notice.id, notice.state == "awaiting"
     if not done.ok or notice_id is None:
@@ -145,6 +160,7 @@ def confirmed(notice_id: int) -> ResponseReturnValue:
         places = alerts.confirmed_by_place(held, notice, when.today())
         may_call = bool(domain_calls.classes_to_call(held, current_actor(), notice))
         going = queries.is_going_out(held, notice)
+        rang = by_phone.calls_of(held, notice) if notice.ringing_until else None
     children = sum(place.children for place in places)
     known = sum(place.known for place in places)
     return render_template(
@@ -154,6 +170,8 @@ def confirmed(notice_id: int) -> ResponseReturnValue:
         children=children,
         known=known,
         going=going,
+        rang=rang,
+        ringing=bool(notice.ringing_until and notice.ringing_until > clock.now()) and _can_call(),
         minutes=_minutes(notice.sent_at),
         every=LIVE_WIDE if children > WIDE else LIVE,
         may_call=may_call,

@@ -16,6 +16,7 @@ from coordination.domain.communication.notices import queries
 from coordination.domain.communication.unanswered import calls
 from coordination.ground.errors import Conflict
 from coordination.ground.text import Text
+from coordination.reactions import by_phone
 from coordination.web import delivery, when
 from coordination.web.guards import Access, guard
 from coordination.web.paging import sliced
@@ -39,11 +40,14 @@ def _page(notice_id: int, shown: int | None = None, number: str = "") -> str:
     with reading() as held:
         found = calls.calls_of(held, current_actor(), notice_id, when.today())
         alone = queries.stands_alone(held, found.notice)
+        listed = [g.recipient_id for line in found.lines for g in line.guardians]
+        rung = by_phone.rung(held, found.notice, listed)
     return render_template(
         "communication/calls.html",
         found=found,
         notice=found.notice,
         alone=alone,
+        rung=rung,
         shown=shown,
         number=number,
         spoken=_spoken(number),

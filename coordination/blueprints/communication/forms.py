@@ -13,7 +13,7 @@ from wtforms import (  # type: ignore[attr-defined]  # the stubs are older than 
     SelectMultipleField,
 )
 
-from coordination.domain.communication.notices import alerts
+from coordination.domain.communication.notices import alerts, ringing
 from coordination.ground.text import Text
 from coordination.web.forms import (
     Form,
@@ -101,6 +101,18 @@ class AlertForm(WhomForm):
     act = SelectField(
         both("请家长怎么做", "What families should do"),
         choices=_listed(alerts.ACTS),
+    )
+    # minutes, or "" for no calls; asked where somebody carries calls
+    call_after = SelectField(
+        both("没人确认，自动打电话", "Automatic calls if nobody confirms"),
+        choices=[
+            *(
+                (str(minutes), both(f"发出 {minutes} 分钟后", f"{minutes} minutes later"))
+                for minutes in ringing.CHOICES
+            ),
+            ("", both("不自动打电话", "No automatic calls")),
+        ],
+        default=str(ringing.PROPOSED),
     )
     extra_zh = ParagraphField(both("补充（中文）", "More words (Chinese)"), [Optional()])
     extra_en = ParagraphField(both("补充（英文）", "More words (English)"), [Optional()])

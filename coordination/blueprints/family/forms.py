@@ -19,6 +19,19 @@ from coordination.web.forms import (
 )
 
 
+class CallsForm(Form):
+    """Whether the phone rings beside the text."""
+
+    how = RadioField(
+        both("怎么通知您", "How you are told"),
+        choices=[
+            ("text", both("发短信就行", "Texts are enough")),
+            ("call", both("看不了短信，请打电话", "I cannot read texts: please call")),
+        ],
+        default="text",
+    )
+
+
 class HourForm(Form):
     """From when on in a day routine notices may come; "" is whenever."""
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from flask import redirect, render_template, request, url_for
+from flask import current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from coordination.blueprints.family import corrections, data
 from coordination.blueprints.family.blueprint import bp
-from coordination.blueprints.family.forms import HourForm
+from coordination.blueprints.family.forms import CallsForm, HourForm
 from coordination.domain.agenda.audiences import family_audiences
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.agenda.queries import entries_between
 from coordination.domain.communication.notices import queries
-from coordination.domain.people import hours
+from coordination.domain.people import calling, hours
 from coordination.domain.people.family import OwnChild, children_of, tell_apart
 from coordination.domain.practice.headcount import stages
 from coordination.domain.practice.headcount.watching import whereabouts
 from coordination.ground import clock
+from coordination.ground.errors import NotFound
 from coordination.ground.text import Text
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
@@ -83,6 +84,7 @@ def index() -> ResponseReturnValue:
         out=out,
         is_at=IS_AT,
         left_because=stages.ON_THE_WAY,
+        calls=_are_calls_carried(),
     )
 
 
@@ -103,6 +105,30 @@ def notice_hours() -> ResponseReturnValue:
             chosen = hours.chosen_hour(held, current_actor().person_id)
         form.hour.data = f"{chosen:%H:%M}" if chosen else ""
     return render_form("family/hours.html", form)
+
+
+@bp.route("/family/calls", methods=["GET", "POST"])
+@guard(Access.GUARDIAN)
+def calls() -> ResponseReturnValue:
+    """Whether the phone rings about what must be confirmed."""
+    if not _are_calls_carried():
+        raise NotFound()
+    form = CallsForm()
+    if form.validate_on_submit():
+        with attempt(form) as done, unit_of_work() as uow:
+            calling.choose_calls(uow, wanted=form.how.data == "call", day=today())
+        if done.ok:
+            say(Text("已保存。", "Saved."))
+            return redirect(url_for("family.calls"), 303)
+    with reading() as held:
+        since = calling.called_since(held, current_actor().person_id)
+    if not form.is_submitted():
+        form.how.data = "call" if since else "text"
+    return render_form("family/calls.html", form, since=since)
+
+
+def _are_calls_carried() -> bool:
+    return bool(current_app.config["SETTINGS"].voice_channel)
 
 
 def _chosen(children: list[OwnChild]) -> OwnChild | None:

@@ -61,6 +61,12 @@ class NumberForm(Form):
     phone = PhoneField(both("新手机号", "New mobile"))
 
 
+class CallsForm(Form):
+    """The landline of a guardian who is to be called, if that is what they have."""
+
+    landline = LineField(both("座机号码", "Landline"), [Optional(), AtMost(30)])
+
+
 class EndForm(Form):
     """The last day of a role."""
 

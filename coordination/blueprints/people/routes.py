@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coordination.blueprints.people import (
+    calling,
     children,
     corrections,
     imports,
@@ -13,4 +14,14 @@ from coordination.blueprints.people import (
 )
 from coordination.blueprints.people.blueprint import bp
 
-__all__ = ["bp", "children", "corrections", "imports", "numbers", "requests", "roles", "year"]
+__all__ = [
+    "bp",
+    "calling",
+    "children",
+    "corrections",
+    "imports",
+    "numbers",
+    "requests",
+    "roles",
+    "year",
+]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
-from flask import Blueprint, current_app, render_template, request
+from flask import Blueprint, current_app, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from markupsafe import Markup, escape
 
+from coordination.authz.actor import SYSTEM
 from coordination.domain.people.phones import phones_with_texts
-from coordination.ground.text import clean
+from coordination.ground.errors import NotFound
+from coordination.ground.text import Text, clean
+from coordination.reactions import by_phone
 from coordination.web.guards import Access, guard
-from coordination.web.request import reading
+from coordination.web.request import act_as, reading, unit_of_work
+from coordination.web.say import say
+from coordination.web.when import today
 
 bp = Blueprint("simulator", __name__)
 
@@ -35,6 +41,21 @@ def clickable(body: str) -> Markup:
             made += escape(found.group())
         position = found.end()
     return made + escape(body[position:])
+
+
+@bp.post("/simulator/calls/<uuid:attempt_id>/<int:key>")
+@guard(Access.DEVELOPMENT)
+def press(attempt_id: UUID, key: int) -> ResponseReturnValue:
+    """Press a key in a call, as its listener would; what the voice answers stands above the phones."""
+    act_as(SYSTEM)
+    with unit_of_work() as uow:
+        reply = by_phone.pressed(
+            uow, attempt_id=attempt_id, provider_id=None, key=str(key), today=today()
+        )
+    if reply is None:
+        raise NotFound()
+    say(Text(f"电话里说：{reply.says}", f"The voice says: {reply.says}"))
+    return redirect(url_for("simulator.index"), 303)
 
 
 @bp.get("/simulator")

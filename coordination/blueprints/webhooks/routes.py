@@ -1,8 +1,10 @@
-"""What providers report: how texts fare, and what people text back. Anything unsigned is refused.
+"""What providers report: how texts and calls fare, what people text back, which key they press in a
+call. Anything unsigned is refused.
 
 Twilio signs on the public address; to its status report the answer is empty, it only looks at the
-status code; to a text, the answer may be a text. Aliyun signs nothing, so its address is the secret;
-it pushes many lines at once, and all of them again unless the answer is 200 within a second.
+status code; to a text, the answer may be a text, and to a key it is what the voice says next. Aliyun
+signs nothing, so its address is the secret; it pushes many lines at once, and all of them again unless
+the answer is 200 within a second.
 """
 
 from __future__ import annotations
@@ -20,15 +22,16 @@ from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM
 from coordination.domain.people import optouts
 from coordination.ground import crypto
-from coordination.ground.errors import Forbidden, Invalid
+from coordination.ground.errors import Forbidden, Invalid, NotFound
 from coordination.ground.phones import normal_phone
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
-from coordination.reactions import carriers
+from coordination.reactions import by_phone, carriers
 from coordination.settings import Settings
 from coordination.web.guards import Access, guard
 from coordination.web.request import act_as, unit_of_work
 from coordination.web.urls import public
+from coordination.web.when import today
 from notifications import inbound, receipts
 
 bp = Blueprint("webhooks", __name__)
@@ -84,6 +87,57 @@ def twilio_status(attempt: UUID | None) -> ResponseReturnValue:
             opted_out=is_opt_out(error_code),
         )
     return "", 204
+
+
+@bp.post("/webhooks/twilio/call/<uuid:attempt>")
+@guard(Access.WEBHOOK)
+def twilio_call(attempt: UUID) -> ResponseReturnValue:
+    """How a call went; reports may come twice, late and in any order."""
+    from notifications.channels.twilio_voice import is_strike, reason_of
+
+    settings: Settings = current_app.config["SETTINGS"]
+    _refuse_unsigned(settings, list(request.form.items(multi=True)))
+    status = request.form.get("CallStatus", "").lower()
+    act_as(SYSTEM)
+    with unit_of_work() as uow:
+        uow.authorize(Action.SYSTEM_RUN)
+        receipts.apply_status(
+            uow.session,
+            attempt_id=attempt,
+            provider_id=request.form.get("CallSid"),
+            channels=("twilio_voice",),
+            status=status,
+            error_code=reason_of(status, request.form.get("ErrorCode")),
+            at=uow.now,
+            strike=is_strike(status, request.form.get("SipResponseCode")),
+        )
+    return "", 204
+
+
+@bp.post("/webhooks/twilio/digits/<uuid:attempt>")
+@guard(Access.WEBHOOK)
+def twilio_digits(attempt: UUID) -> ResponseReturnValue:
+    """A key that somebody pressed in a call: what is said next."""
+    from notifications.channels.twilio_voice import asking, parting
+
+    settings: Settings = current_app.config["SETTINGS"]
+    _refuse_unsigned(settings, list(request.form.items(multi=True)))
+    act_as(SYSTEM)
+    with unit_of_work() as uow:
+        reply = by_phone.pressed(
+            uow,
+            attempt_id=attempt,
+            provider_id=request.form.get("CallSid"),
+            key=request.form.get("Digits", ""),
+            today=today(),
+        )
+    if reply is None:
+        raise NotFound()
+    if reply.again:
+        said = asking(reply.says, reply.language, f"{carriers.digits_url(settings)}/{attempt}")
+    else:
+        said = parting(reply.says, reply.language)
+    return Response(said, mimetype="text/xml")
 
 
 def _refuse_stranger(key: str) -> None:

@@ -52,6 +52,10 @@ class Notice(Row, Base):
     urgent_reason: Mapped[str | None]
     # the kind of an alert (alerts.KINDS), whose words come from lists; None of what somebody wrote
     alert: Mapped[str | None]
+    # minutes without an answer after which the phone rings (ringing); None: no automatic calls
+    call_after: Mapped[int | None] = mapped_column(SmallInteger)
+    # until when the phone rings about it where it is to; None: nowhere
+    ringing_until: Mapped[datetime | None]
     # what the sender was warned of (content.WORDS) and sent all the same
     looked_at: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     # sent as urgent although the month's budget was used up
@@ -78,6 +82,11 @@ class Notice(Row, Base):
     __table_args__ = (
         Index("ix_notice_ladder", "ladder_at", postgresql_where=text("ladder_at is not null")),
         Index("ix_notice_calls", "calls_since", postgresql_where=text("calls_since is not null")),
+        Index(
+            "ix_notice_ringing",
+            "ringing_until",
+            postgresql_where=text("ringing_until is not null"),
+        ),
         Index("ix_notice_scheduled", "send_at", postgresql_where=text("state = 'scheduled'")),
         Index(
             "ix_notice_unlooked", "id", postgresql_where=text("state in ('awaiting', 'returned')")
@@ -100,6 +109,10 @@ class Notice(Row, Base):
         CheckConstraint(
             "alert is null or (urgent_reason is not null and level = 'confirm')",
             name="alert_urgent",
+        ),
+        CheckConstraint(
+            "call_after is null or (alert is not null and call_after between 1 and 60)",
+            name="call_after",
         ),
         # a family that never looks must be written to, and what is urgent at once
         CheckConstraint(
@@ -300,6 +313,8 @@ class NoticeRecipient(Row, Base):
     reached_at: Mapped[datetime | None]
     reached_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     by_letter: Mapped[bool] = mapped_column(server_default=text("false"))
+    # confirmed by a key in an automatic call
+    by_call: Mapped[bool] = mapped_column(server_default=text("false"))
 
     __scope__ = {"person": "guardian_id"}
     __table_args__ = (Index("uq_notice_recipient", "notice_id", "guardian_id", unique=True),)

@@ -63,6 +63,7 @@ def table_word(name: str) -> Text:
 
 # what a message is about, where that is not the name of a table
 _SUBJECTS = {
+    "notice_call": "notice",
     "session": "practice_session",
     "consent": "consent_request",
     "shift": "shift_need",
@@ -85,6 +86,9 @@ _TICKS = {
     "heartbeat": Text("时钟心跳", "Heartbeat of the clock"),
     "send scheduled notices": Text("发出定时通知", "Send scheduled notices"),
     "follow silence": Text("催回应、列电话名单", "Follow up what is not answered"),
+    "ring the silent": Text(
+        "紧急通知没人确认时打电话", "Call families that have not confirmed an alert"
+    ),
     "write notices": Text("写出大范围通知", "Write notices to many"),
     "dispatch due messages": Text("派发到期消息", "Dispatch due messages"),
     "send due reminders": Text("生成到期提醒", "Write due reminders"),

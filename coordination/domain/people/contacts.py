@@ -15,11 +15,13 @@ from sqlalchemy.orm import Session
 from coordination.domain.people.models import ContactPoint
 from coordination.ground import crypto
 from coordination.ground.errors import Invalid
-from coordination.ground.phones import mask_email, mask_phone, normal_phone
+from coordination.ground.phones import mask_email, mask_phone, normal_landline, normal_phone
 from coordination.ground.text import Text
 
 # why a phone is not written to: its holder asked for it, or no text arrives there
 OPTED_OUT, BAD_NUMBER = "opted_out", "bad_number"
+# nor does any on a landline; it rings
+LANDLINE = "landline"
 _CONTEXT = {"phone": "contact_point.phone", "email": "contact_point.email"}
 
 
@@ -82,6 +84,24 @@ def set_phone(
     return _set(session, person_id, "phone", normal, batch_id)
 
 
+def set_landline(session: Session, person_id: int, typed: str, now: datetime) -> ContactPoint:
+    """Give a person a landline, to which nothing is ever texted; Invalid if it is none."""
+    normal = normal_landline(typed)
+    if normal is None:
+        raise Invalid(
+            fields={
+                "landline": Text(
+                    "座机号码无效，请连区号填写，例如 010-62345678。",
+                    "This is not a valid landline; enter it with its area code, such as 010-62345678.",
+                )
+            }
+        )
+    point = _set(session, person_id, "phone", normal, None)
+    if point.suppressed_at is None:
+        point.suppressed_at, point.suppressed_reason = now, LANDLINE
+    return point
+
+
 def set_email(
     session: Session, person_id: int, address: str, *, batch_id: int | None = None
 ) -> ContactPoint:
@@ -138,6 +158,16 @@ def phone_to_call(session: Session, person_id: int) -> tuple[int, str] | None:
     if not points:
         return None
     return points[0].id, crypto.decrypt(points[0].value_enc, _CONTEXT["phone"])
+
+
+def phones_to_call(session: Session, person_ids: Collection[int]) -> dict[int, str]:
+    """Number to ring per person, chosen as `phone_to_call` does."""
+    rows = session.execute(
+        select(ContactPoint.person_id, ContactPoint.value_enc)
+        .where(ContactPoint.person_id.in_(person_ids), ContactPoint.kind == "phone")
+        .order_by(ContactPoint.suppressed_at.is_(None), ContactPoint.id)
+    )
+    return {person: crypto.decrypt(value, _CONTEXT["phone"]) for person, value in rows}
 
 
 def emails_of(session: Session, person_ids: Collection[int]) -> dict[int, str]:

@@ -18,7 +18,7 @@ from coordination.authz.actions import Action
 from coordination.authz.policy import allowed
 from coordination.authz.rules import Scope
 from coordination.authz.visibility import visible, where_visible
-from coordination.domain.people.contacts import OPTED_OUT
+from coordination.domain.people.contacts import LANDLINE, OPTED_OUT
 from coordination.domain.people.models import (
     ClassGroup,
     ClassMember,
@@ -102,6 +102,8 @@ class GuardianLine:
     reason: str | None
     may_pick_up: bool
     english: bool
+    landline: bool
+    call_since: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class ChildLine:
     class_name: Text | None
     guardians: tuple[GuardianLine, ...]
     may_limit: bool
+    may_note_calls: bool = False
 
     @property
     def reachable(self) -> bool:
@@ -361,6 +364,7 @@ def child_lines(session: Session, actor: Actor, rows: Sequence[Any], day: date) 
                 Text(group.name_zh, group.name_en) if group else None,
                 tuple(_line(row, may_limit) for row in guardians.get(child.id, ())),
                 may_limit,
+                group is not None and allowed(actor, Action.CALLS_NOTE, group),
             )
         )
     return lines
@@ -410,4 +414,6 @@ def _line(
         kin.limit_reason if may_limit else None,
         kin.may_pick_up,
         adult.language == "en",
+        stopped == LANDLINE,
+        adult.call_since,
     )

@@ -122,10 +122,13 @@ class Person(Row, Base):
     batch_id: Mapped[int | None]
     # from when on in a day they want what can wait (people.hours); None: whenever it comes
     notices_from: Mapped[time | None]
+    # since when they are called about what must be confirmed (people.calling); None: they read texts
+    call_since: Mapped[date | None]
 
     __scope__ = {"school": "school_id", "child": "id", "person": "id"}
     __table_args__ = (
         Index("uq_person_source_id", "source_id", unique=True),
+        Index("ix_person_call_since", "id", postgresql_where=text("call_since is not null")),
         CheckConstraint("status in ('active','graduated','left')", name="status"),
         CheckConstraint("language in ('zh','en')", name="language"),
     )

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from coordination.domain.people.models import Person
-from notifications.models import SimulatedMessage
+from notifications.models import DeliveryAttempt, OutboxMessage, SimulatedMessage
 
 PHONES = 24
 TEXTS = 30
@@ -21,11 +22,13 @@ TEXTS = 30
 
 @dataclass(frozen=True, slots=True)
 class ShownText:
-    """One text message on a phone."""
+    """One text message on a phone, or what a voice said in a call."""
 
     body: str
     language: str
     at: datetime
+    # of a call: by which a key is pressed in it
+    call: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ def phones_with_texts(session: Session, *, name: str = "") -> list[Phone]:
     numbered = (
         select(
             SimulatedMessage.id,
+            SimulatedMessage.attempt_id,
             SimulatedMessage.recipient_id,
             SimulatedMessage.address_mask,
             SimulatedMessage.body,
@@ -72,14 +76,20 @@ def phones_with_texts(session: Session, *, name: str = "") -> list[Phone]:
         .subquery()
     )
     rows = session.execute(
-        select(numbered, Person.name)
+        select(
+            numbered,
+            Person.name,
+            case((OutboxMessage.channel == "voice", numbered.c.attempt_id)).label("call"),
+        )
         .join(Person, Person.id == numbered.c.recipient_id)
+        .outerjoin(DeliveryAttempt, DeliveryAttempt.id == numbered.c.attempt_id)
+        .outerjoin(OutboxMessage, OutboxMessage.id == DeliveryAttempt.message_id)
         .where(numbered.c.place <= TEXTS)
         .order_by(numbered.c.id)
     ).all()
     phones: list[Phone] = []
     for recipient in recipients:
         own = [row for row in rows if row.recipient_id == recipient]
-        texts = [ShownText(row.body, row.language, row.at) for row in own]
+        texts = [ShownText(row.body, row.language, row.at, row.call) for row in own]
         phones.append(Phone(recipient, own[-1].name, own[-1].address_mask, texts))
     return phones

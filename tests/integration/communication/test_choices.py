@@ -14,11 +14,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.domain.communication.models import Notice, NoticeRecipient
-from coordination.domain.communication.notices import choices, queries, services
+from coordination.domain.communication.notices import choices, queries, ringing, services
 from coordination.ground import clock
+from coordination.ground.actor import SYSTEM
 from coordination.ground.errors import Conflict, Invalid, NotFound, TooLate
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
+from coordination.reactions.work import begin
 from tests.build.outing import all_at_once, meet
 from tests.integration.communication.conftest import BODY, TITLE, Stage
 
@@ -130,6 +132,18 @@ def test_what_is_not_ones_own_cannot_be_chosen_for(stage: Stage) -> None:
 def test_a_plain_confirmation_is_no_choice(stage: Stage) -> None:
     notice = ask(stage)
     stage.acknowledge("guardian", notice)
+    row = recipient(stage, notice, "guardian")
+    assert row.read_at is not None
+    assert row.confirmed_at is None
+
+
+def test_a_key_pressed_on_the_phone_is_no_choice(stage: Stage) -> None:
+    notice = ask(stage)
+    with Session(stage.engine) as session, begin(session, SYSTEM) as uow:
+        guardian = stage.world.people["guardian"]
+        ringing.confirm_by_key(
+            uow, notice_id=notice, guardian_id=guardian, today=clock.now().date()
+        )
     row = recipient(stage, notice, "guardian")
     assert row.read_at is not None
     assert row.confirmed_at is None

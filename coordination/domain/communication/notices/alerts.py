@@ -152,9 +152,10 @@ def send_alert(
     org_id: int | None = None,
     looked_at: Collection[str] = (),
     links_allowed: bool = False,
+    call_after: int | None = None,
 ) -> Notice:
-    """Send it as a notice that must be confirmed and cannot wait. A second call with the same
-    `draft_key` sends nothing."""
+    """Send it as a notice that must be confirmed and cannot wait; after `call_after` minutes the phone
+    rings where nobody has. A second call with the same `draft_key` sends nothing."""
     refuse_poor_alert(alert, uow.now)
     title = title_of(alert, clock_time)
     return services.send_notice(
@@ -169,6 +170,7 @@ def send_alert(
         looked_at=looked_at,
         links_allowed=links_allowed,
         alert=alert.kind,
+        call_after=call_after,
     )
 
 

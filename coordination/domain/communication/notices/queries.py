@@ -78,6 +78,8 @@ class RecipientLine:
     by_letter: bool = False
     # or the child's other guardian has chosen
     by_family: bool = False
+    # confirmed by a key in an automatic call
+    by_call: bool = False
 
 
 UNREACHED = frozenset({"failed", "undelivered", "suppressed", "expired", "skipped", "needs_human"})
@@ -225,6 +227,7 @@ def _standing(notice: Notice) -> Subquery:
             row.reached_at,
             row.by_letter,
             and_(row.reached_at.is_not(None), row.reached_by_id.is_(None)).label("by_family"),
+            row.by_call,
             (row.told_via_id == row.guardian_id).label("told"),
             answered.label("answered"),
             func.greatest(rounds - notice.first_text, 0).label("nudges"),
@@ -312,6 +315,7 @@ def progress_lines(session: Session, rows: Sequence[Row[Any]]) -> list[Recipient
             reached_at=row.reached_at,
             by_letter=row.by_letter,
             by_family=row.by_family,
+            by_call=row.by_call,
         )
         for row in rows
     ]

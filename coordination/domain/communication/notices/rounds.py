@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.domain.communication.events import NoticeStretchDue
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
+from coordination.domain.communication.notices import ringing
 from coordination.domain.communication.notices.reach import WIDE, children_of
 from coordination.domain.communication.texts import family_budget
 from coordination.domain.people.contacts import OPTED_OUT
@@ -79,6 +80,8 @@ def _stretch(
     if begun.number < notice.first_text:
         begun.done_at = uow.now  # they find it on the platform
         return
+    if begun.number == notice.first_text and begun.upto == 0:
+        ringing.begin(uow, notice)
     told: ColumnElement[bool] = NoticeRecipient.told_via_id == NoticeRecipient.guardian_id
     first_alert = bool(notice.alert) and begun.number == notice.first_text
     if first_alert:

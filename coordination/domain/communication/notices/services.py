@@ -24,7 +24,7 @@ from coordination.domain.communication.events import (
     NoticeTested,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient
-from coordination.domain.communication.notices import reach, rules, second_look
+from coordination.domain.communication.notices import reach, ringing, rules, second_look
 from coordination.domain.communication.notices.content import Concern, concerns
 from coordination.domain.communication.notices.dispatch import let_go
 from coordination.domain.communication.notices.reach import (
@@ -61,6 +61,7 @@ class Said(TypedDict):
     page_first: NotRequired[bool]
     alert: NotRequired[str | None]
     options: NotRequired[Sequence[Text]]
+    call_after: NotRequired[int | None]
 
 
 def send_notice(
@@ -109,7 +110,9 @@ def change_notice(
     notice.school_id, notice.reach = whom.school_id, whom.reach
     notice.class_ids, notice.class_id = whom.class_ids, whom.class_id
     if said.get("urgent_reason") and said["level"] == "confirm":
-        said.setdefault("alert", notice.alert)  # with other words it goes the same ways
+        # with other words it goes the same ways
+        said.setdefault("alert", notice.alert)
+        said.setdefault("call_after", notice.call_after)
     write(uow, notice=notice, **said)
     return notice
 
@@ -156,6 +159,7 @@ def write(
     page_first: bool = False,
     alert: str | None = None,
     options: Sequence[Text] = (),
+    call_after: int | None = None,
     as_draft: bool = False,
 ) -> None:
     """Refuse what must not be said, or not then; write the rest, and send it or leave it to the clock.
@@ -183,6 +187,7 @@ def write(
         now=uow.now,
         alone=timedelta(hours=ladder_hours or 0) if page_first else timedelta(0),
     )
+    ringing.refuse_odd_wait(call_after, alert)
     recipient = recipients_query(children_of(notice, uow.now.date()), uow.now.date())
     if not as_draft and not uow.session.scalar(select(select(recipient).exists())):
         raise Conflict(
@@ -205,7 +210,7 @@ def write(
     notice.urgent_reason = urgent_reason.strip() or None
     notice.looked_at = sorted({c.kind for c in found}) or None
     notice.send_at = send_at
-    notice.page_first, notice.alert = page_first, alert
+    notice.page_first, notice.alert, notice.call_after = page_first, alert, call_after
     # who need not confirm is not asked again
     notice.ladder_hours = ladder_hours if level == "confirm" or page_first else None
     notice.approved_by_id = notice.approved_at = None
