@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from notifications import clock
 from notifications.channels.base import AsyncChannel, Channel, ChoosyChannel
@@ -168,7 +169,10 @@ class _Run:
         self, pump: Pump, ids: Sequence[int] | None, limit: int | None, now: datetime | None
     ) -> None:
         self.pump, self.ids, self.limit, self.now = pump, ids, limit, now
+        self.loop = pump._runner.get_loop()
         self.done = Delivered()
+        # the lanes of those who serve now
+        self.serving = self._in_use()
         self.answers: list[tuple[Claimed, Answer]] = []
         self.open = 0
         self.changed = asyncio.Event()
@@ -176,7 +180,7 @@ class _Run:
         self.claiming, self.low = True, 0
         # since when there has always been more than could be claimed
         self.full_since: float | None = None
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.senders: set[asyncio.Task[None]] = set()
 
     async def deliver(self) -> Delivered:
         recorder = asyncio.create_task(self._record())
@@ -193,19 +197,21 @@ class _Run:
     # -- claiming -------------------------------------------------------------------------------
 
     async def _claim(self) -> None:
-        loop, pump = asyncio.get_running_loop(), self.pump
+        pump = self.pump
         while not pump._stop.is_set():
             size = self.limit or self._size()
-            await asyncio.to_thread(pump._share_rates, loop.time())
+            await asyncio.to_thread(pump._share_rates, self.loop.time())
             batch = await asyncio.to_thread(pump._take, size, self.ids, self.now)
-            pump._using = batch.using or pump._using
+            if batch.using:
+                pump._using = batch.using
+                self.serving = self._in_use()
             self._accept(batch)
             if batch.seen == 0 or self.limit is not None:
                 return
             if batch.seen < size:
                 self.full_since = None
             elif self.full_since is None:
-                self.full_since = loop.time()
+                self.full_since = self.loop.time()
             self.low = size // 2
             while self._waiting() > self.low and not pump._stop.is_set():
                 await self._relieve()
@@ -215,7 +221,7 @@ class _Run:
 
     def _accept(self, batch: Batch) -> None:
         """Put what was claimed before its lanes, and start what they have room for."""
-        deadline = asyncio.get_running_loop().time() + STALE_SECONDS
+        deadline = self.loop.time() + STALE_SECONDS
         self.done.seen += batch.seen
         self.done.claimed += len(batch.claimed)
         self.open += len(batch.claimed)
@@ -229,7 +235,7 @@ class _Run:
 
     async def _relieve(self) -> None:
         """Let the next provider carry what is late, while the one before has had its hands full."""
-        pump, at = self.pump, asyncio.get_running_loop().time()
+        pump, at = self.pump, self.loop.time()
         if self.full_since is None or at - self.full_since < pump._late.total_seconds():
             return
         for route, busy in pump._using.items():
@@ -251,12 +257,12 @@ class _Run:
 
     def _size(self) -> int:
         """As many as a second takes."""
-        slowest = min((lane.per_second for lane in self._in_use()), default=0.0)
+        slowest = min((lane.per_second for lane in self.serving), default=0.0)
         return int(max(1.0, min(self.pump._per_second, slowest, LARGEST_CLAIM)))
 
     def _waiting(self) -> int:
         """What waits for those who serve now; a helper's own queue does not hold up theirs."""
-        return sum(len(lane.waiting) for lane in self._in_use())
+        return sum(len(lane.waiting) for lane in self.serving)
 
     def _in_use(self) -> list[Lane]:
         return [self.pump._lanes[name] for name in set(self.pump._using.values())]
@@ -264,43 +270,55 @@ class _Run:
     # -- sending --------------------------------------------------------------------------------
 
     def _fill(self, lane: Lane) -> None:
-        """Start as many calls as the lane has room for."""
-        loop = asyncio.get_running_loop()
-        while lane.waiting:
-            wait = lane.wait(loop.time())
-            if wait is None:
-                return
-            if wait > 0:
-                if lane.alarm is None:
-                    lane.alarm = loop.call_later(wait, self._ring, lane)
-                return
-            claimed, deadline = lane.waiting.popleft()
-            lane.start(loop.time())
-            task = loop.create_task(self._send(lane, claimed, deadline))
-            self.tasks.add(task)
-            task.add_done_callback(self.tasks.discard)
+        """Start as many senders as the lane has room for."""
+        while (first := self._next(lane)) is not None:
+            sender = asyncio.create_task(self._send(lane, *first))
+            # the loop itself holds a task by a weak reference only
+            self.senders.add(sender)
+            sender.add_done_callback(self.senders.discard)
+
+    def _next(self, lane: Lane) -> tuple[Claimed, float] | None:
+        """What the lane has room for now, counted as under way; the lane is looked at again when its
+        rate allows the next.
+        """
+        if not lane.waiting:
+            return None
+        at = self.loop.time()
+        wait = lane.wait(at)
+        if wait == 0:
+            lane.start(at)
+            return lane.waiting.popleft()
+        if wait is not None and lane.alarm is None:
+            lane.alarm = self.loop.call_later(wait, self._ring, lane)
+        return None
 
     def _ring(self, lane: Lane) -> None:
         lane.alarm = None
         self._fill(lane)
 
     async def _send(self, lane: Lane, claimed: Claimed, deadline: float) -> None:
-        loop = asyncio.get_running_loop()
-        if lane.halted or loop.time() > deadline:
-            # nothing was sent, so this is a definite no and not doubt
-            reason = HALTED if lane.halted else "stale_claim"
-            answer: Answer = Refused(reason, reason, permanent=False)
-        else:
-            answer = await self._call(claimed)
-            if lane.heard(answer, loop.time()):
-                await asyncio.to_thread(self._halt, lane)
-        lane.end()
-        self.answers.append((claimed, answer))
-        self._fill(lane)
-        if len(self.answers) >= RECORD_AT_ONCE or not self.claiming:
-            self.full.set()
-        if self._waiting() <= self.low:
-            self.changed.set()
+        """One call after the other: a task for each message would cost as much as its claim."""
+        while True:
+            if lane.halted or self.loop.time() > deadline:
+                # nothing was sent, so this is a definite no and not doubt
+                reason = HALTED if lane.halted else "stale_claim"
+                answer: Answer = Refused(reason, reason, permanent=False)
+            else:
+                answer = await self._call(claimed)
+                if lane.heard(answer, self.loop.time()):
+                    await asyncio.to_thread(self._halt, lane)
+            lane.end()
+            self.answers.append((claimed, answer))
+            following = self._next(lane)
+            # a good answer makes room for one more
+            self._fill(lane)
+            if len(self.answers) >= RECORD_AT_ONCE or not self.claiming:
+                self.full.set()
+            if not self.changed.is_set() and self._waiting() <= self.low:
+                self.changed.set()
+            if following is None:
+                return
+            claimed, deadline = following
 
     async def _call(self, claimed: Claimed) -> Answer:
         channel = self.pump._channels[claimed.channel]
@@ -308,7 +326,7 @@ class _Run:
         try:
             if asend is not None:
                 return await asend(claimed.attempt)
-            return await asyncio.get_running_loop().run_in_executor(
+            return await self.loop.run_in_executor(
                 self.pump._threads, channel.send, claimed.attempt
             )
         except Exception as error:  # noqa: BLE001 - the provider boundary: anything is doubt
@@ -317,14 +335,17 @@ class _Run:
             return Doubt(type(error).__name__)
 
     def _halt(self, lane: Lane) -> None:
-        with self.pump._engine.begin() as connection:
-            open_circuit(connection, lane.name, "provider_failing", self.now or clock.now())
+        try:
+            with self.pump._engine.begin() as connection:
+                open_circuit(connection, lane.name, "provider_failing", self.now or clock.now())
+        except DBAPIError as error:
+            # what was claimed stands still all the same, and the answer must not be lost over it
+            log.warning("halting channel %s failed: %s", lane.name, type(error).__name__)
 
     # -- recording ------------------------------------------------------------------------------
 
     async def _record(self) -> None:
-        loop = asyncio.get_running_loop()
-        last = loop.time()
+        last = self.loop.time()
         while self.claiming or self.open:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.full.wait(), RECORD_SECONDS)
@@ -334,7 +355,7 @@ class _Run:
                 continue
             await asyncio.to_thread(record_many, self.pump._engine, taken, now=self.now)
             self.open -= len(taken)
-            at = loop.time()
+            at = self.loop.time()
             speed = len(taken) / max(at - last, 1e-3)
             self.pump._per_second += 0.3 * (speed - self.pump._per_second)
             last = at

@@ -105,6 +105,22 @@ def test_a_failing_provider_is_left_alone(engine: Engine, make: Make) -> None:
         assert session.scalars(select(DeliveryCircuit.reason)).one() == "provider_failing"
 
 
+def test_a_provider_that_cannot_be_halted_costs_no_answer(
+    engine: Engine, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database may be away just then."""
+    put(engine, *(make_outgoing(n) for n in range(100)))
+
+    def away(*_: object) -> None:
+        raise OperationalError("insert", {}, Exception("away"))
+
+    monkeypatch.setattr(pump, "open_circuit", away)
+    done = make({"sms": Provider(answer=lambda _: Doubt("read_timeout"))}).run()
+    assert done.claimed == done.unknown + done.refused
+    assert states_of(engine).count("unknown") == done.unknown >= FAILURES_TO_HALT
+    assert "sending" not in states_of(engine)
+
+
 def test_while_the_first_provider_is_halted_the_second_sends(engine: Engine, make: Make) -> None:
     put(engine, *(make_outgoing(n) for n in range(100)))
     first = Provider(answer=lambda _: Refused("20003", "twilio_20003", False, halt=True))
