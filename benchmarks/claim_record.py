@@ -42,7 +42,6 @@ from notifications import claiming, clock, recording
 from notifications.claiming import take
 from notifications.jobs import libpq_dsn
 from notifications.recording import record_many
-from notifications.resolving import as_pending
 from notifications.values import Answer, Claimed, Sent
 from notifications.ways import Ways
 from notifications.workers import Worker
@@ -145,7 +144,7 @@ def unchecked(
         at = clock.now()
         with engine.begin() as connection:
             rows = claiming._due(connection, at, batch, ["sms"])
-            where = numbers.resolve(connection, as_pending(rows))
+            where = numbers.resolve(connection, rows)
             intents = [
                 {
                     "id": uuid4().hex,

@@ -25,7 +25,6 @@ from sqlalchemy import (
     ARRAY,
     Connection,
     Engine,
-    Row,
     Text,
     any_,
     bindparam,
@@ -41,9 +40,9 @@ from notifications import clock, holding, retry, suppressions
 from notifications.arrays import array_text
 from notifications.gathering import gather
 from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
-from notifications.resolving import Resolver, as_pending
+from notifications.resolving import Resolver
 from notifications.states import BURDENS, WAITING, AttemptState, State
-from notifications.values import UNLIMITED, Address, Attempt, Claimed, Skip, mask
+from notifications.values import UNLIMITED, Address, Attempt, Claimed, DueMessage, Skip, mask
 from notifications.ways import Ways, choose, patience
 from notifications.workers import refuse_dead_worker
 
@@ -159,11 +158,11 @@ def _to_send(
     connection: Connection,
     resolver: Resolver,
     ways: Ways,
-    rows: Sequence[Row[tuple[object, ...]]],
+    rows: Sequence[DueMessage],
     at: datetime,
     *,
     alone: bool,
-) -> list[tuple[Row[tuple[object, ...]], Attempt, _Able]]:
+) -> list[tuple[DueMessage, Attempt, _Able]]:
     """What may go now, and by which channels; the rest is set aside with its reason."""
     answers = _checked(connection, resolver, rows, at)
     if not alone:
@@ -212,16 +211,11 @@ def _faults(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, i
 
 # no more than the claim reads: what is left out need not be decoded for every message
 _READ = [
-    *(
-        OutboxMessage.__table__.c[name]
-        for name in (
-            *("id", "recipient_id", "household_key", "channel", "template_key", "language"),
-            *("body", "link", "message_class", "subject_type", "subject_id", "valid_until"),
-            *("tries", "state"),
-        )
-    ),
     # only a gateway that takes no text has values
-    func.nullif(OutboxMessage.params, literal({}, JSONB)).label("params"),
+    func.nullif(OutboxMessage.params, literal({}, JSONB)).label(name)
+    if name == "params"
+    else OutboxMessage.__table__.c[name]
+    for name in DueMessage._fields
 ]
 
 
@@ -247,7 +241,7 @@ def _due(
     routes: Collection[str],
     ids: Sequence[int] | None = None,
     hold: holding.Hold | None = None,
-) -> Sequence[Row[tuple[object, ...]]]:
+) -> list[DueMessage]:
     """Lock up to `most` messages that are due; with `ids`, of these; with a hold, none that it holds."""
     given = {"at": at, "most": most, "routes": list(routes)}
     statement = _DUE
@@ -255,13 +249,13 @@ def _due(
         statement, given = _DUE_OF, {**given, "ids": list(ids)}
     if hold is not None:
         statement = statement.where(OutboxMessage.id > hold.upto)
-    return connection.execute(statement, given).all()
+    return list(map(DueMessage._make, connection.execute(statement, given)))
 
 
 def _checked(
     connection: Connection,
     resolver: Resolver,
-    rows: Sequence[Row[tuple[object, ...]]],
+    rows: Sequence[DueMessage],
     at: datetime,
 ) -> dict[int, Address | Skip | State]:
     """Check again all that may have changed since the message was written."""
@@ -282,7 +276,7 @@ def _checked(
         else:
             open_rows.append(row)
     if open_rows:
-        resolved, nowhere = resolver.resolve(connection, as_pending(open_rows)), Skip("no_address")
+        resolved, nowhere = resolver.resolve(connection, open_rows), Skip("no_address")
         for row in open_rows:
             answers[row.id] = resolved.get(row.id, nowhere)
     return answers
@@ -300,7 +294,7 @@ def _counts(message_class: str, address: Address) -> bool:
 def _hold_excess(
     connection: Connection,
     resolver: Resolver,
-    rows: Sequence[Row[tuple[object, ...]]],
+    rows: Sequence[DueMessage],
     answers: dict[int, Address | Skip | State],
     at: datetime,
 ) -> None:
@@ -370,7 +364,7 @@ def _used(connection: Connection, keys: Collection[str], since: datetime) -> dic
 
 
 def _claimed(
-    row: Row[tuple[object, ...]],
+    row: DueMessage,
     attempt: Attempt,
     able: _Able,
     name: str,
@@ -393,9 +387,7 @@ def _new_ids(count: int) -> list[UUID]:
     return [UUID(bytes=random[n : n + 16], version=4) for n in range(0, len(random), 16)]
 
 
-def _attempt(
-    row: Row[tuple[object, ...]], address: Address, attempt_id: UUID, at: datetime
-) -> Attempt:
+def _attempt(row: DueMessage, address: Address, attempt_id: UUID, at: datetime) -> Attempt:
     return Attempt(
         id=attempt_id,
         message_id=row.id,
@@ -403,7 +395,7 @@ def _attempt(
         address=address,
         template_key=row.template_key,
         params=row.params or {},
-        body=row.body,
+        body=row.body or "",  # what was erased is set aside before
         language=row.language,
         link=row.link,
         message_class=row.message_class,

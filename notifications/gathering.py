@@ -17,7 +17,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
-    Row,
     Select,
     any_,
     func,
@@ -28,11 +27,10 @@ from sqlalchemy import (
 
 from notifications import outbox
 from notifications.models import OutboxMessage
-from notifications.resolving import Gatherer, Resolver, as_pending
+from notifications.resolving import Gatherer, Resolver
 from notifications.states import WAITING, State
-from notifications.values import Address, Outgoing, Skip
+from notifications.values import Address, DueMessage, Outgoing, Skip
 
-Line = Row[tuple[object, ...]]
 Answers = Mapping[int, Address | Skip | State]
 # what waits for longer has a reason of its own
 LOOK_BACK = timedelta(days=40)
@@ -41,12 +39,12 @@ LOOK_BACK = timedelta(days=40)
 def gather(
     connection: Connection,
     resolver: Resolver,
-    rows: Sequence[Line],
+    rows: Sequence[DueMessage],
     answers: Answers,
     at: datetime,
     *,
     columns: Sequence[Any],
-    check: Callable[[Sequence[Line]], Answers],
+    check: Callable[[Sequence[DueMessage]], Answers],
 ) -> set[int]:
     """Merge what of these claimed rows, and of what else is due for the same recipients, can be said
     in one; returns the ids that are said by another now. That other is due, and claimed like any.
@@ -64,22 +62,25 @@ def gather(
     if released:
         more = [
             r
-            for r in connection.execute(_others(columns, released, [r.id for r in rows], at))
+            for r in map(
+                DueMessage._make,
+                connection.execute(_others(columns, released, [r.id for r in rows], at)),
+            )
             if _alone(r, resolver)
         ]
         theirs = check(more) if more else {}
         fit += [r for r in more if isinstance(theirs[r.id], Address)]
-    families: dict[tuple[object, ...], list[Line]] = defaultdict(list)
+    families: dict[tuple[object, ...], list[DueMessage]] = defaultdict(list)
     for row in sorted(fit, key=lambda r: r.id):
         families[row.household_key, row.recipient_id, row.channel, row.language].append(row)
     several = [f for f in families.values() if len({(r.subject_type, r.subject_id) for r in f}) > 1]
     if not several:
         return set()
-    said = resolver.gather(connection, [as_pending(f) for f in several])
+    said = resolver.gather(connection, several)
     return _merge(connection, list(zip(several, said, strict=True)), at)
 
 
-def _alone(row: Line, resolver: Gatherer) -> bool:
+def _alone(row: DueMessage, resolver: Gatherer) -> bool:
     """Whether a row may be merged: a kind that may, never tried, and useful at any time."""
     return (
         row.tries == 0
@@ -127,7 +128,9 @@ _INTO = text(
 
 
 def _merge(
-    connection: Connection, found: Sequence[tuple[Sequence[Line], Outgoing | None]], at: datetime
+    connection: Connection,
+    found: Sequence[tuple[Sequence[DueMessage], Outgoing | None]],
+    at: datetime,
 ) -> set[int]:
     messages = [(rows, said) for rows, said in found if said is not None]
     if not messages:

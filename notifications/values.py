@@ -99,7 +99,7 @@ class DayLimit:
 
 
 class Pending(Protocol):
-    """A message as the resolver sees it: who and why. A row of the outbox is one already."""
+    """A message as the resolver sees it: who and why."""
 
     @property
     def id(self) -> int: ...
@@ -121,6 +121,31 @@ class Pending(Protocol):
     def subject_id(self) -> int: ...
     @property
     def tries(self) -> int: ...
+
+
+class DueMessage(NamedTuple):
+    """A message as the claim reads it, field by field as in the outbox.
+
+    What the claim decides by is asked for thirty times for each message, and a row of the database finds
+    a field by its name: ten times as slow.
+    """
+
+    id: int
+    recipient_id: int
+    household_key: str | None
+    channel: str
+    template_key: str
+    language: str
+    # none if it was erased
+    body: str | None
+    link: str | None
+    message_class: str
+    subject_type: str
+    subject_id: int
+    valid_until: datetime | None
+    tries: int
+    state: str
+    params: Mapping[str, str] | None
 
 
 class Attempt(NamedTuple):
