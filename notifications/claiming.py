@@ -326,6 +326,11 @@ def _hold_excess(
             answers[row.id] = Skip("daily_cap", limit.until)
 
 
+_LOCK_ADDRESSES = text(
+    "select pg_advisory_xact_lock(:class, n) from unnest(cast(:numbers as int[])) as t (n)"
+)
+
+
 def _lock_addresses(connection: Connection, keys: Collection[str]) -> None:
     """Keep other workers from counting for these addresses until the transaction ends.
 
@@ -338,12 +343,7 @@ def _lock_addresses(connection: Connection, keys: Collection[str]) -> None:
             for key in keys
         }
     )
-    connection.execute(
-        text(
-            "select pg_advisory_xact_lock(:class, n) from unnest(cast(:numbers as int[])) as t (n)"
-        ),
-        {"class": ADDRESS_LOCKS, "numbers": array_text(numbers)},
-    )
+    connection.execute(_LOCK_ADDRESSES, {"class": ADDRESS_LOCKS, "numbers": array_text(numbers)})
 
 
 _USED = (

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypeVar, TypeVarTuple
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -30,6 +31,9 @@ from notifications.ways import Ways
 from notifications.workers import living
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 CONCURRENCY = 64
 LARGEST_CLAIM = 500
@@ -90,6 +94,9 @@ class Pump:
         self._lanes = {name: Lane(name, concurrency, self._rates.get(name)) for name in channels}
         self._asend = {r: c.asend for r, c in channels.items() if isinstance(c, AsyncChannel)}
         self._threads = ThreadPoolExecutor(concurrency, "send")
+        # claiming, recording and halting have threads of their own: in those of the loop, names are
+        # looked up, and a name server that hangs must not keep an acceptance from being written
+        self._desk = ThreadPoolExecutor(3, "desk")
         self._runner = asyncio.Runner()
         # the loop has a thread of its own: whoever calls may be in a loop already. One run at a time
         self._thread = ThreadPoolExecutor(1, "pump")
@@ -116,6 +123,7 @@ class Pump:
         self._thread.submit(self._close).result()
         self._thread.shutdown()
         self._threads.shutdown()
+        self._desk.shutdown()
 
     def _close(self) -> None:
         for channel in self._channels.values():
@@ -194,14 +202,17 @@ class _Run:
             await recorder
         return self.done
 
+    def _at_desk(self, job: Callable[[*Given], T], *given: *Given) -> asyncio.Future[T]:
+        return self.loop.run_in_executor(self.pump._desk, job, *given)
+
     # -- claiming -------------------------------------------------------------------------------
 
     async def _claim(self) -> None:
         pump = self.pump
         while not pump._stop.is_set():
             size = self.limit or self._size()
-            await asyncio.to_thread(pump._share_rates, self.loop.time())
-            batch = await asyncio.to_thread(pump._take, size, self.ids, self.now)
+            await self._at_desk(pump._share_rates, self.loop.time())
+            batch = await self._at_desk(pump._take, size, self.ids, self.now)
             if batch.using:
                 pump._using = batch.using
                 self.serving = self._in_use()
@@ -245,7 +256,7 @@ class _Run:
                 if lane.waiting or not pump._lanes[busy].waiting:
                     continue
                 size = int(max(1.0, min(lane.per_second, lane.width)))
-                self._accept(await asyncio.to_thread(pump._take_late, size, route, by, self.now))
+                self._accept(await self._at_desk(pump._take_late, size, route, by, self.now))
 
     def _give_back(self) -> None:
         """Nothing of what still waits was sent: a definite no, at once."""
@@ -306,7 +317,7 @@ class _Run:
             else:
                 answer = await self._call(claimed)
                 if lane.heard(answer, self.loop.time()):
-                    await asyncio.to_thread(self._halt, lane)
+                    await self._at_desk(self._halt, lane)
             lane.end()
             self.answers.append((claimed, answer))
             following = self._next(lane)
@@ -344,6 +355,9 @@ class _Run:
 
     # -- recording ------------------------------------------------------------------------------
 
+    def _write_down(self, answered: Sequence[tuple[Claimed, Answer]]) -> None:
+        record_many(self.pump._engine, answered, now=self.now)
+
     async def _record(self) -> None:
         last = self.loop.time()
         while self.claiming or self.open:
@@ -353,7 +367,7 @@ class _Run:
             taken, self.answers = self.answers, []
             if not taken:
                 continue
-            await asyncio.to_thread(record_many, self.pump._engine, taken, now=self.now)
+            await self._at_desk(self._write_down, taken)
             self.open -= len(taken)
             at = self.loop.time()
             speed = len(taken) / max(at - last, 1e-3)

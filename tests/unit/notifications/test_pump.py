@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable
@@ -193,6 +194,47 @@ def test_a_worker_that_is_stopped_finishes_its_calls_and_gives_the_rest_back(
     states = states_of(engine)
     assert states.count("accepted") == len(provider.calls)
     assert set(states) == {"accepted", "queued"}
+
+
+@dataclass
+class Stuck:
+    """A channel that looks up names by a name server that hangs; the first message needs none."""
+
+    freed: threading.Event = field(default_factory=threading.Event)
+    name: str = "stuck"
+    kinds: frozenset[str] = frozenset({"sms"})
+    asked: int = 0
+
+    async def asend(self, attempt: Attempt) -> Answer:
+        self.asked += 1
+        if self.asked > 1:
+            await asyncio.to_thread(self.freed.wait, 20)
+        return Sent(f"SM{attempt.message_id}", 1)
+
+    async def aclose(self) -> None:
+        self.freed.set()
+
+    send = Provider.send
+    find = Provider.find
+
+
+def test_a_name_server_that_hangs_keeps_no_acceptance_from_being_written(
+    engine: Engine, make: Make
+) -> None:
+    put(engine, *(make_outgoing(n) for n in range(100)))
+    channel = Stuck()
+    carrier = make({"sms": channel}, concurrency=64)
+    running = threading.Thread(target=carrier.run)
+    running.start()
+    try:
+        until = time.monotonic() + 5
+        while "accepted" not in states_of(engine) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert "accepted" in states_of(engine)
+    finally:
+        channel.freed.set()
+        running.join()
+    assert states_of(engine) == ["accepted"] * 100
 
 
 def test_a_batch_that_cannot_be_recorded_is_recorded_one_by_one(
