@@ -26,7 +26,7 @@ ROUTE = Route("https://jxs.example.cn", links_allowed=False)
 MOST_SEGMENTS = 2
 # of a template that a gateway takes, places included
 LONGEST = 500
-CODE_MESSAGE = "sign_in_code"
+CODE_MESSAGES = frozenset({"phone_code", "sign_in_code"})
 CODE_WORDS = ("验证码", "校验码", "动态码", "注册码")
 # what carriers in mainland China stop in notices, beyond what no notice of ours says
 STOPPED = (
@@ -152,7 +152,7 @@ def _of_text(key: str, language: str, text: str, places: set[str]) -> Iterator[t
             f"holds the link {found[0]}",
             "Take it out: carriers drop texts with links; {open} leads to the page.",
         )
-    allowed = CODE_WORDS if key == CODE_MESSAGE else ()
+    allowed = CODE_WORDS if key in CODE_MESSAGES else ()
     for word in (*BANNED, *STOPPED):
         if word in text.casefold() and word not in allowed:
             yield (
@@ -170,7 +170,7 @@ def _of_text(key: str, language: str, text: str, places: set[str]) -> Iterator[t
         )
     if odd := _ODD.search(text):
         yield f"holds {odd[0]}", "Use another mark: gateways refuse this one."
-    if key == CODE_MESSAGE and language == "zh" and not any(w in text for w in CODE_WORDS):
+    if key in CODE_MESSAGES and language == "zh" and not any(w in text for w in CODE_WORDS):
         yield (
             "does not call its code by a name that gateways know",
             f"Say one of {', '.join(CODE_WORDS)}.",

@@ -440,8 +440,8 @@ def add_corrections(session: Session, world: World) -> None:
             field=which,
             shown=shown,
             value=shown if which == "name" else None,
-            value_enc=sealed,
-            value_index=index,
+            sealed=sealed,
+            sealed_index=index,
             state=state,
         )
         session.add(made)
