@@ -130,7 +130,7 @@ class OutboxMessage(NotificationsBase):
         ),
         CheckConstraint(_one_of("state", State), name="state"),
         CheckConstraint(
-            "message_class in ('info', 'confirm', 'sign', 'urgent', 'otp')",
+            "message_class in ('info', 'confirm', 'sign', 'urgent', 'otp', 'proof')",
             name="message_class",
         ),
     )

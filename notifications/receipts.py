@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from notifications import suppressions
 from notifications.models import DeliveryAttempt, OutboxMessage
 from notifications.states import AttemptState, State, may_become
+from notifications.values import PROOF
 
 WORDS: dict[str, AttemptState] = {
     "accepted": AttemptState.ACCEPTED,
@@ -116,14 +117,15 @@ def _move_message(
         .with_for_update()
         .execution_options(populate_existing=True)
     ).one()
-    if after is AttemptState.DELIVERED:
+    own = message.message_class != PROOF
+    if own and after is AttemptState.DELIVERED:
         suppressions.forgive(session, message.recipient_id, message.channel)
-    elif after is not AttemptState.ACCEPTED:
-        if strike:
+    elif after not in (AttemptState.ACCEPTED, AttemptState.DELIVERED):
+        if strike and own:
             suppressions.strike(
                 session, message.recipient_id, message.channel, error_code or after, at
             )
-        if opted_out:
+        if opted_out and own:
             suppressions.suppress(
                 session, message.recipient_id, message.channel, suppressions.OPTED_OUT, at
             )

@@ -17,6 +17,7 @@ from notifications.models import DeliveryAttempt, DeliveryCircuit, OutboxMessage
 from notifications.states import OPEN_ATTEMPT, AttemptState, State
 from notifications.values import (
     HALTED,
+    PROOF,
     Answer,
     Attempt,
     Claimed,
@@ -227,9 +228,10 @@ def _record_refusal(
     move(connection, attempt.message_id, [State.SENDING, State.UNKNOWN], decision, at)
     # by the route, not by who carried it: the other provider must not write to them either
     who = (attempt.recipient_id, claimed.route)
-    if refused.suppress:
+    own = attempt.message_class != PROOF
+    if refused.suppress and own:
         suppressions.suppress(connection, *who, refused.code, at)
-    if refused.strike:
+    if refused.strike and own:
         suppressions.strike(connection, *who, refused.code, at)
     if refused.halt:
         open_circuit(connection, claimed.channel, refused.reason, at)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from notifications.states import State
-from notifications.values import Refused
+from notifications.values import PROOF, Refused
 
 # settle time before the provider is asked: longer than the read timeout and its list's lag
 CHECKS = (timedelta(minutes=2), timedelta(minutes=5), timedelta(minutes=15))
@@ -75,7 +75,7 @@ def after_absence(
     """Decide when the last check did not find the message and its sender can no longer send."""
     if valid_until is not None and now >= valid_until:
         return Decision(State.EXPIRED, now, "too_late")
-    if message_class == "otp":
+    if message_class in ("otp", PROOF):
         # the person has long asked for another code
         return Decision(State.EXPIRED, now, "too_late")
     if resends >= MAX_RESENDS_AFTER_DOUBT:

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from notifications.arrays import array_text
 from notifications.models import Suppression
 from notifications.retry import STRIKES_TO_SUPPRESS
-from notifications.values import ROUTINE
+from notifications.values import PROOF, ROUTINE
 
 # about the person, not the number: another number does not undo them
 OPTED_OUT = "opted_out"
@@ -38,6 +38,8 @@ STRUCK = "suppressed"
 
 def stops(reason: str, message_class: str) -> bool:
     """Whether a recipient who is stopped for `reason` must not have a message of this class."""
+    if message_class == PROOF:
+        return False
     return reason not in OPT_OUTS or message_class in ROUTINE
 
 

@@ -12,12 +12,16 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol
 from uuid import UUID
 
-MessageClass = Literal["info", "confirm", "sign", "urgent", "otp"]
+# proof: a code to an address that is not the recipient's yet, so that what is held against their own
+# address does not stop it, and what becomes of it is not held against that one either
+MessageClass = Literal["info", "confirm", "sign", "urgent", "otp", "proof"]
+PROOF = "proof"
 # wanted now, so no daily limit holds them, nor do they use one up
-UNLIMITED = frozenset({"otp", "urgent"})
+UNLIMITED = frozenset({"otp", PROOF, "urgent"})
 # the smaller, the earlier it is claimed
 PRIORITY: Mapping[str, int] = {
     "otp": 0,
+    PROOF: 0,
     "urgent": 0,
     "sign": 1,
     "confirm": 2,

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from notifications.values import Attempt
+from notifications.values import PROOF, Attempt
 
 # after so many definite noes that were the provider's own fault, another is asked; whoever waits
 # for a sign-in code, or has to be warned, does not wait for a second no
 PATIENCE = 2
 PATIENCE_AT_ONCE = 1
-_AT_ONCE = frozenset({"otp", "urgent"})
+_AT_ONCE = frozenset({"otp", PROOF, "urgent"})
 
 
 def _always(_name: str, _attempt: Attempt) -> bool:

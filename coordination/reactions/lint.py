@@ -27,7 +27,7 @@ ROUTE = Route("https://jxs.example.cn", links_allowed=False)
 MOST_SEGMENTS = 2
 # of a template that a gateway takes, places included
 LONGEST = 500
-CODE_MESSAGES = ("phone_code", "sign_in_code")
+CODE_MESSAGES = frozenset({"phone_code", "sign_in_code"})
 CODE_WORDS = ("验证码", "校验码", "动态码", "注册码")
 # what carriers in mainland China stop in notices, beyond what no notice of ours says
 STOPPED = (

@@ -25,7 +25,7 @@ def send_code(uow: UnitOfWork, event: CorrectionCodeIssued) -> None:
         {"code": event.code},
         subject=("correction", event.correction_id),
         version=uow.now.isoformat(),
-        message_class="otp",
+        message_class="proof",
         valid_until=uow.now + CODE_LIFE - _LEAST_USE,
     )
 

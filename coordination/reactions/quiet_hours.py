@@ -19,7 +19,7 @@ from notifications.quiet import Gathering, QuietHours, earliest
 # longer than any holiday
 _HORIZON = timedelta(days=32)
 # a sign-in code is wanted now; an urgent notice has named its reason
-AT_ONCE = frozenset({"otp", "urgent"})
+AT_ONCE = frozenset({"otp", "proof", "urgent"})
 # why a text is held by the policy, as its message keeps it
 QUIET, EVENING = "quiet_hours", "evening"
 # and by its reader's own wish

@@ -20,9 +20,12 @@ from coordination.domain.communication.files import child_files
 from coordination.domain.communication.files.handing_in import Handed
 from coordination.domain.communication.notices import services as communication
 from coordination.domain.people import links
+from coordination.domain.people.actors import actor_of
 from coordination.domain.people.contacts import BAD_NUMBER
+from coordination.domain.people.corrections import proposing
 from coordination.domain.people.models import ContactPoint, Guardianship, Person
 from coordination.domain.people.roster import batches
+from coordination.domain.people.year import preparing
 from coordination.ground import clock
 from coordination.ground.text import Text, mask_name
 from coordination.reactions.work import begin
@@ -62,6 +65,24 @@ def codes(site: Site, engine: Engine, tmp_path_factory: pytest.TempPathFactory) 
             .where(ContactPoint.person_id.in_(mother.where(Person.name == "高梓萱")))
             .values(suppressed_at=clock.now(), suppressed_reason=BAD_NUMBER)
         )
+    # a school's turn of the year in preparation, and a correction that waits for its office
+    office = story.staff("liufang")
+    with Session(engine) as session, begin(session, office) as uow:
+        preparing.begin(uow, school_id=next(iter(office.orgs())), day=clock.now().date())
+    with Session(engine) as session:
+        kin = session.scalars(
+            select(Guardianship)
+            .join(Person, Person.id == Guardianship.child_id)
+            .where(Person.name == PARENTS[0])
+            .order_by(Guardianship.contact_order, Guardianship.id)
+        ).first()
+        assert kin is not None
+        guardian, child = actor_of(session, kin.guardian_id, clock.now().date()), kin.child_id
+    for field, typed in (("name_en", "Wang Min"), ("phone", "13700137009")):
+        with Session(engine) as session, begin(session, guardian) as uow:
+            proposing.propose(
+                uow, child_id=child, of_child=False, field=field, typed=typed, reason="passport"
+            )
     # two that leave at one time: one text for each family, whose code opens both
     for title in ("周五大扫除", "借阅卡到期"):
         with story.acting(story.staff("lijing")) as uow:

@@ -23,6 +23,7 @@ from coordination.domain.consents.models import ConsentAsk, ConsentRequest
 from coordination.domain.oversight.models import DataRequest
 from coordination.domain.partners.models import PartnerProfile
 from coordination.domain.people import contacts
+from coordination.domain.people.corrections.models import Correction
 from coordination.domain.people.models import (
     AccessCode,
     AccountSession,
@@ -433,3 +434,32 @@ def add_years(session: Session, world: World) -> None:
     session.add(line)
     session.flush()
     world.things["line"] = line.id
+
+
+def add_corrections(session: Session, world: World) -> None:
+    """What our guardian proposes: a name that waits, as `things["correction"]`; a phone that is not
+    proven, as `things["correction_phone"]`; an e-mail to be withdrawn, as `things["correction_left"]`."""
+    mother = world.people["guardian"]
+    for key, which, state in (
+        ("correction", "name", "waiting"),
+        ("correction_phone", "phone", "unproven"),
+        ("correction_left", "email", "waiting"),
+    ):
+        shown = {"name": "王慜", "phone": "137****7009", "email": "w***@example.com"}[which]
+        normal = "+8613700137009" if which == "phone" else "wang@example.com"
+        sealed, index, _ = (None, None, "") if which == "name" else contacts.sealed(which, normal)
+        made = Correction(
+            school_id=world.things["school_a"],
+            child_id=world.people["child"],
+            person_id=mother,
+            proposed_by_id=mother,
+            field=which,
+            shown=shown,
+            value=shown if which == "name" else None,
+            sealed=sealed,
+            sealed_index=index,
+            state=state,
+        )
+        session.add(made)
+        session.flush()
+        world.things[key] = made.id

@@ -64,6 +64,7 @@ ARGUMENTS = {
     "source_id": "source",
     "school_id": "school_a",
     "turn_id": "turn",
+    "correction_id": "correction",
     "line_id": "line",
     "org_id": "partner_p",
 }
@@ -75,6 +76,9 @@ OTHERWISE = {
     "communication.check_files": {"notice_id": "draft"},
     "communication.discard_files": {"notice_id": "draft_left"},
     "communication.remove_file": {"notice_id": "draft"},
+    "family.prove_phone": {"correction_id": "correction_phone"},
+    "family.send_phone_code": {"correction_id": "correction_phone"},
+    "family.withdraw_correction": {"correction_id": "correction_left"},
     "people.discard_year": {"turn_id": "turn_left"},
 }
 _ANY = {"IntegerConverter": 1, "UUIDConverter": UUID(int=1)}
@@ -136,6 +140,7 @@ def measure(app: Flask, engine: Engine) -> dict[str, str]:
         worlds.add_files(session, world)
         worlds.add_request(session, world, clock.now())
         worlds.add_years(session, world)
+        worlds.add_corrections(session, world)
         session.commit()
     rows: dict[str, str] = {}
     for method, rule in rules_of(app):

@@ -116,14 +116,10 @@ def prove_phone(correction_id: int) -> ResponseReturnValue:
     """The code that went to the new number."""
     form = CodeForm()
     with reading() as held:
-        found = [
-            line
-            for line in deciding.own_lines(held, current_actor())
-            if line.id == correction_id and line.field == "phone"
-        ]
-    if not found:
+        line = deciding.own_of(held, current_actor(), correction_id)
+    if line.field != "phone":
         raise NotFound()
-    if found[0].state != "unproven":
+    if line.state != "unproven":
         return redirect(url_for("family.corrections"), 303)
     if form.validate_on_submit():
         right = False
@@ -139,7 +135,7 @@ def prove_phone(correction_id: int) -> ResponseReturnValue:
             return redirect(url_for("family.corrections"), 303)
         if done.ok:
             form.code.errors = [*form.code.errors, WRONG_CODE]
-    return render_form("family/prove_phone.html", form, line=found[0])
+    return render_form("family/prove_phone.html", form, line=line)
 
 
 @bp.post("/family/corrections/<int:correction_id>/again")

@@ -164,7 +164,7 @@ def test_a_phone_is_proven_by_a_code_to_the_new_one(stage: Stage) -> None:
     accept(stage)
     assert phone_of(stage) == ["137****7009"]
     held = latest(stage)
-    assert held.value_enc is None and held.value_index is None and held.code_hash is None
+    assert held.sealed is None and held.sealed_index is None and held.code_hash is None
     newcomer = stage.app.test_client()
     newcomer.post("/sign-in/phone", data={"phone": NEW})
     with Session(stage.engine) as session:

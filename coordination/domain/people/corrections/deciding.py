@@ -77,11 +77,6 @@ def own_query(actor: Actor) -> Select[Correction]:
     )
 
 
-def own_lines(session: Session, actor: Actor) -> list[Proposed]:
-    """What a guardian has proposed."""
-    return lines_of(session, session.scalars(own_query(actor)).all())
-
-
 def lines_of(session: Session, rows: Sequence[Correction]) -> list[Proposed]:
     """The corrections of a page."""
     ids = {i for c in rows for i in (c.person_id, c.proposed_by_id, c.child_id)}
@@ -123,6 +118,14 @@ def one_of(session: Session, actor: Actor, correction_id: int) -> Proposed:
     return lines_of(session, [found])[0]
 
 
+def own_of(session: Session, actor: Actor, correction_id: int) -> Proposed:
+    """One that the actor has proposed; NotFound for those of others."""
+    found = session.scalar(own_query(actor).where(Correction.id == correction_id))
+    if found is None:
+        raise NotFound()
+    return lines_of(session, [found])[0]
+
+
 def accept(uow: UnitOfWork, *, correction_id: int, seen: str, said: str, today: date) -> None:
     """Write what was proposed; `seen` is what stood beside it on the page."""
     held = _waiting(uow, correction_id)
@@ -138,7 +141,7 @@ def accept(uow: UnitOfWork, *, correction_id: int, seen: str, said: str, today: 
     if held.field == "phone":
         _take_phone(uow, held, today)
     elif held.field == "email":
-        contacts.replace(uow.session, person.id, "email", *_sealed(held))
+        contacts.replace(uow.session, person.id, "email", *_contact(held))
     elif held.field == "name":
         person.name, person.pinyin = held.shown, normal.pinyin(held.shown)
     else:
@@ -214,9 +217,7 @@ def _take_phone(uow: UnitOfWork, held: Correction, today: date) -> None:
     if kin is None:
         raise NotFound()
     # a phone signs its holder in
-    if numbers.is_of_staff(
-        uow.session, kin, contacts.opened("phone", held.value_enc or b""), today
-    ):
+    if numbers.is_of_staff(uow.session, kin, contacts.opened("phone", held.sealed or b""), today):
         raise Conflict(
             Text(
                 "新号码登记在教职工名下，不能填作家长的号码。请和家长核实。",
@@ -224,24 +225,24 @@ def _take_phone(uow: UnitOfWork, held: Correction, today: date) -> None:
             ),
             code="number_of_staff",
         )
-    contacts.replace(uow.session, held.person_id, "phone", *_sealed(held))
+    contacts.replace(uow.session, held.person_id, "phone", *_contact(held))
     uow.record(PhoneChecked(held.person_id))
 
 
-def _sealed(held: Correction) -> tuple[bytes, bytes, str]:
-    return held.value_enc or b"", held.value_index or b"", held.shown
+def _contact(held: Correction) -> tuple[bytes, bytes, str]:
+    return held.sealed or b"", held.sealed_index or b"", held.shown
 
 
 def phones_to_prove(session: Session, correction_ids: Collection[int]) -> dict[int, str]:
     """The new phone of each correction that is not proven yet: where its code goes, and nothing else."""
     proposer = aliased(Person)
     rows = session.execute(
-        select(Correction.id, Correction.value_enc)
+        select(Correction.id, Correction.sealed)
         .join(proposer, proposer.id == Correction.proposed_by_id)
         .where(
             Correction.id.in_(correction_ids),
             Correction.state == "unproven",
-            Correction.value_enc.is_not(None),
+            Correction.sealed.is_not(None),
             proposer.status == "active",
         )
     )

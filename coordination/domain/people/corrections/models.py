@@ -16,7 +16,7 @@ from coordination.ground.text import Text
 class Correction(Row, Base):
     """更正申请: one field of a guardian or a child as it is and as it should be.
 
-    Names stand in `value`. A phone or e-mail stands sealed in `value_enc`, and as a mask in `shown`;
+    Names stand in `value`. A phone or e-mail stands sealed in `sealed`, and as a mask in `shown`;
     both are forgotten once it is decided.
     """
 
@@ -31,8 +31,8 @@ class Correction(Row, Base):
     before: Mapped[str] = mapped_column(server_default="")
     shown: Mapped[str]
     value: Mapped[str | None]
-    value_enc: Mapped[bytes | None] = mapped_column(LargeBinary)
-    value_index: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sealed_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     reason: Mapped[str] = mapped_column(server_default="")
     state: Mapped[str] = mapped_column(server_default="waiting")
     # of a phone: the code that went to it

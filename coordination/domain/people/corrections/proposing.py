@@ -107,7 +107,7 @@ def send_again(uow: UnitOfWork, *, correction_id: int) -> None:
     """Another code to the same new phone; the one before is of no use then."""
     held = own(uow, correction_id)
     _refuse_unless_unproven(held)
-    number = contacts.opened("phone", held.value_enc or b"")
+    number = contacts.opened("phone", held.sealed or b"")
     _send_code(uow, held, number)
 
 
@@ -161,7 +161,7 @@ def own(uow: UnitOfWork, correction_id: int) -> Correction:
 
 def forget(held: Correction) -> None:
     """Once it is decided the number stands where it is used, or nowhere."""
-    held.value_enc = held.value_index = held.code_hash = held.code_until = None
+    held.sealed = held.sealed_index = held.code_hash = held.code_until = None
 
 
 def _with_name(proposed: Correction, person: Person, field: str, typed: str, reason: str) -> None:
@@ -217,7 +217,7 @@ def _with_contact(
         mask = mask_email(normal)
     if contacts.is_in_use(session, person.id, field, normal):
         raise Invalid(fields={"typed": _SAME})
-    proposed.value_enc, proposed.value_index, _ = contacts.sealed(field, normal)
+    proposed.sealed, proposed.sealed_index, _ = contacts.sealed(field, normal)
     proposed.shown = mask
     proposed.state = "unproven" if field == "phone" else "waiting"
 
