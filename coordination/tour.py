@@ -456,7 +456,9 @@ def practice_day(story: Story, teacher: Actor, class_id: int, families: dict[str
     )
     with Session(story.engine) as session:
         first, second = session.scalars(
-            select(PracticeSession).order_by(PracticeSession.starts_at)
+            select(PracticeSession)
+            .where(PracticeSession.starts_at > clock.now())
+            .order_by(PracticeSession.starts_at)
         ).all()
         session_id, other_id = first.id, second.id
         starts, ends, back = first.starts_at, first.ends_at, first.return_at

@@ -36,6 +36,7 @@ from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.models import ShiftNeed
 from coordination.ground.text import Text
 from coordination.reactions.work import begin
+from coordination.seed import last_week
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PASSWORD = "guangming-2026"  # noqa: S105 - a demo on one machine; printed at every start
@@ -304,6 +305,14 @@ class Demo:
         uow = begin(self.session, SYSTEM)
         uow.authorize(Action.SYSTEM_RUN)
         schoolyear.write(uow)
+        last_week.write(
+            uow,
+            today=self.today,
+            zone=ZONE,
+            org=self.org,
+            class_id=self.group["GMSY-3-2"],
+            school_id=self.org["GMSY"],
+        )
         self.session.flush()
 
     def _add(
