@@ -88,8 +88,8 @@ class VolunteerLine:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenObjection:
-    """An objection that waits for its answer, with the time that it is about."""
+class Objected:
+    """An objection with the time that it is about, and until when it should be answered."""
 
     objection: ShiftObjection
     time: ShiftTime
@@ -256,23 +256,25 @@ def to_settle(session: Session, actor: Actor, now: datetime) -> list[tuple[Shift
     return [(_made(session, row), row.people) for row in rows]
 
 
-def open_objections(session: Session, actor: Actor) -> list[OpenObjection]:
+def open_objections(session: Session, actor: Actor) -> list[Objected]:
     """Objections that wait for somebody who confirms time, the oldest first."""
     if not confirms(actor):
         return []
-    return _waiting(session, ShiftObjection.person_id != actor.person_id)
+    return _said(
+        session, ShiftObjection.answered_at.is_(None), ShiftObjection.person_id != actor.person_id
+    )
 
 
-def objection_of(session: Session, actor: Actor, objection_id: int) -> OpenObjection:
-    """One that waits for the actor; NotFound for one that is answered, or the actor's own."""
-    mine = ShiftObjection.person_id != actor.person_id
-    found = _waiting(session, mine & (ShiftObjection.id == objection_id)) if confirms(actor) else []
+def objection_of(session: Session, actor: Actor, objection_id: int) -> Objected:
+    """One for somebody who confirms time, answered or not; NotFound for the actor's own."""
+    others = ShiftObjection.person_id != actor.person_id
+    found = _said(session, others, ShiftObjection.id == objection_id) if confirms(actor) else []
     if not found:
         raise NotFound()
     return found[0]
 
 
-def _waiting(session: Session, which: ColumnElement[bool]) -> list[OpenObjection]:
+def _said(session: Session, *which: ColumnElement[bool]) -> list[Objected]:
     rule = time_rules.in_force(session)
     rows = session.execute(
         _shifts()
@@ -280,12 +282,12 @@ def _waiting(session: Session, which: ColumnElement[bool]) -> list[OpenObjection
         .join(ShiftTime, ShiftTime.need_id == ShiftNeed.id)
         .join(ShiftObjection, ShiftObjection.time_id == ShiftTime.id)
         .join(Person, Person.id == ShiftObjection.person_id)
-        .where(ShiftObjection.answered_at.is_(None), which)
+        .where(*which)
         .order_by(ShiftObjection.id)
         .limit(50)
     )
     return [
-        OpenObjection(
+        Objected(
             row.ShiftObjection,
             row.ShiftTime,
             _made(session, row),

@@ -170,6 +170,19 @@ def test_words_and_minutes_must_be_possible(stage: Outing) -> None:
     assert set(refused.value.fields) == {"answer"}
 
 
+@pytest.mark.usefixtures("served")
+def test_who_answers_second_reads_that_and_loses_no_word(stage: Outing, visit: Visit) -> None:
+    found = object_to(stage)
+    path, said = f"/shifts/objections/{found}", {"minutes": "480", "answer": "按签退时间计。"}
+    assert visit("coordinator").post(path, data=said).status_code == 303
+    late = visit("district_admin").post(path, data={**said, "answer": "我再核对一下。"})
+    assert late.status_code == 409
+    page = late.get_data(as_text=True)
+    assert "已经答复过" in page
+    assert "按签退时间计。" in page
+    assert "我再核对一下。" in page
+
+
 # -- certificates ---------------------------------------------------------------------------------
 
 
