@@ -459,7 +459,7 @@ def practice_day(story: Story, teacher: Actor, class_id: int, families: dict[str
     with Session(story.engine) as session:
         first, second = session.scalars(
             select(PracticeSession)
-            .where(PracticeSession.state == "open")
+            .where(PracticeSession.state == "open", PracticeSession.starts_at > clock.now())
             .order_by(PracticeSession.starts_at)
         ).all()
         session_id, other_id = first.id, second.id

@@ -76,6 +76,10 @@ POLICY: dict[Action, Rule] = {
     Action.HEADCOUNT_KEEP: _SCHOOL | IN_CLASS,
     # how many are where: numbers only
     Action.HEADCOUNT_READ: DISTRICT | _SCHOOL | IN_CLASS,
+    # practice hours of children: in numbers, and by name
+    Action.HOUR_COUNT: DISTRICT | _SCHOOL | IN_CLASS,
+    Action.HOUR_READ: _SCHOOL | IN_CLASS | OF_CHILD,
+    Action.HOUR_SET: _OFFICE,
     Action.LANGUAGE_CHOOSE: ONESELF,
     Action.LIMIT_SET: _OFFICE,
     # how many texts families get, from whom: numbers only
@@ -102,7 +106,18 @@ POLICY: dict[Action, Rule] = {
     Action.ROSTER_IMPORT: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,
     Action.ROSTER_UNDO: holding(Role.DISTRICT_ADMIN) | SYSTEM_ONLY,
     Action.SCHOOL_YEAR_SET: _OFFICE,
+    Action.SHIFT_CERTIFY: ONESELF,
+    # to show the code by which volunteers sign in: who is at the place with them
+    Action.SHIFT_CODE: DISTRICT | _SCHOOL | IN_CLASS | _PARTNER,
+    # only confirmed time counts, and nobody confirms their own (volunteering.times)
+    Action.SHIFT_CONFIRM: DISTRICT,
+    Action.SHIFT_MARK: DISTRICT | _SCHOOL | IN_CLASS,
+    Action.SHIFT_OBJECT: ONESELF,
     Action.SHIFT_READ: SIGNED_IN,
+    Action.SHIFT_RULE_SET: _OFFICE,
+    Action.SHIFT_SIGN: ONESELF,
+    # confirmed time of volunteers, in numbers
+    Action.SHIFT_SUM: DISTRICT | _SCHOOL,
     Action.SHIFT_TAKE: ONESELF,
     Action.SYSTEM_RUN: SYSTEM_ONLY,
     Action.WORDING_APPROVE: _OFFICE,

@@ -100,6 +100,11 @@ def fingerprint() -> str:
     return _mac("fingerprint", "").hex()[:16]
 
 
+def digits_of(purpose: str, length: int) -> str:
+    """Digits that follow from the key and `purpose` alone, for codes that are not kept anywhere."""
+    return f"{int.from_bytes(_mac('digits', purpose)) % 10**length:0{length}d}"
+
+
 def new_token() -> str:
     """A feed or session secret: 256 bits, URL-safe."""
     return secrets.token_urlsafe(32)

@@ -239,20 +239,21 @@ _UNDO = Text(
 BECAUSE: dict[Text, str] = {
     _EVIDENCE: """
         audit_entry consent_request consent_ask consent_answer enrolment class_enrolment attendance
-        turn_child turn_move shift_assignment stage_count notice notice_recipient notice_choice
-        booking booking_occurrence partner_document erasure_run delivery_attempt
+        practice_hour shift_time shift_objection service_certificate turn_child turn_move shift_assignment
+        stage_count notice notice_recipient notice_choice booking booking_occurrence partner_document
+        erasure_run delivery_attempt
     """,
     _ROSTER: "class_member membership account class_group",
     _UNDO: "roster_batch roster_change roster_upload",
     _SETTINGS: """
         organisation school_turn turn_class term calendar_day resource opening_rule partner_profile activity
-        practice_session shift_need adult_ratio reminder_set reminder_rule quiet_policy text_limit
-        second_look_policy family_budget text_budget wording_approval calendar_entry busy_source
-        busy_span
+        practice_session shift_need adult_ratio reminder_set reminder_rule hour_rule volunteer_rule
+        quiet_policy text_limit second_look_policy family_budget text_budget wording_approval calendar_entry
+        busy_source busy_span
     """,
     _WORK: """
-        clock_tick feed_version text_spend text_returned notice_round broadcast erasure_mark
-        merged_message held_message delivery_worker outbox_hold delivery_circuit suppression reminder
+        clock_tick feed_version text_spend text_returned notice_round broadcast erasure_mark merged_message
+        held_message delivery_worker outbox_hold delivery_circuit suppression reminder
     """,
 }
 # every other table, and why nothing of it ends by itself: the same by table

@@ -63,6 +63,7 @@ from coordination.domain.practice.events import (
     ChildWithdrawn,
     ClassEnrolled,
     FamiliesNudged,
+    HourRuleSet,
     PlaceGiven,
     ReminderRulesChanged,
     SessionCancelled,
@@ -70,7 +71,14 @@ from coordination.domain.practice.events import (
     SessionPublished,
     StageClosed,
 )
-from coordination.domain.volunteering.events import ShiftLeft, ShiftReleased, ShiftTaken
+from coordination.domain.volunteering.events import (
+    ShiftLeft,
+    ShiftObjectionAnswered,
+    ShiftReleased,
+    ShiftTaken,
+    ShiftTimeObjected,
+    ShiftTimesConfirmed,
+)
 from coordination.ground.events import Event
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions import (
@@ -81,6 +89,7 @@ from coordination.reactions import (
     on_consents,
     on_corrections,
     on_headcount,
+    on_hours,
     on_people,
     on_practice,
     on_volunteering,
@@ -89,6 +98,7 @@ from coordination.reactions import (
 Handler = Callable[[UnitOfWork, Any], None]
 
 HANDLERS: dict[type[Event], Sequence[Handler]] = {
+    AttendanceTaken: (on_hours.session_changed,),
     BookingCancelledByPartner: (on_bookings.cancelled_by_partner,),
     BookingConfirmed: (on_bookings.confirmed,),
     BookingDeclined: (on_bookings.declined,),
@@ -106,6 +116,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     CorrectionCodeIssued: (on_corrections.send_code,),
     CorrectionDecided: (on_corrections.decided,),
     FamiliesNudged: (on_practice.families_nudged,),
+    HourRuleSet: (on_hours.rule_set,),
     NoticeHourChosen: (on_people.notice_hour_chosen,),
     NoticeReturned: (on_communication.returned,),
     NoticeStopped: (on_communication.stop,),
@@ -118,8 +129,8 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ReminderRulesChanged: (on_practice.rules_changed,),
     RosterApplied: (on_people.roster_applied,),
     SchoolYearChanged: (on_calendars.school_year_changed, on_communication.look_again),
-    SessionCancelled: (on_practice.cancelled,),
-    SessionMoved: (on_practice.moved,),
+    SessionCancelled: (on_practice.cancelled, on_hours.session_changed),
+    SessionMoved: (on_practice.moved, on_hours.session_changed),
     SessionPublished: (on_practice.published,),
     ShiftLeft: (on_volunteering.left,),
     ShiftReleased: (on_volunteering.released,),
@@ -131,7 +142,6 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
 }
 
 SILENT: dict[type[Event], str] = {
-    AttendanceTaken: "the roll is on the session's page; absent children are called, not texted",
     BusySourceAdded: "the owner did it; the audit line is enough",
     BusySourceRead: "the free times follow by themselves",
     BusySourceRemoved: "the owner did it; the audit line is enough",
@@ -147,6 +157,9 @@ SILENT: dict[type[Event], str] = {
     FeedOpened: "the owner sees the address on the same page; the audit line is enough",
     FeedRevoked: "the owner did it; the audit line is enough",
     RosterUndone: "the batch shows it; nobody was told when it was applied",
+    ShiftObjectionAnswered: "the volunteer reads it beside the time it is about; the audit has both",
+    ShiftTimeObjected: "it waits on the coordinators' Today, with the day by which to answer",
+    ShiftTimesConfirmed: "the volunteer's own record shows it; a text per shift would be noise",
     NoticeAcknowledged: "the sender sees it on the notice's page; a text per answer would be noise",
     YearTakenBack: "nobody was told when it was done; the page and the audit trail show it",
     YearTurned: "families see the new class on their page; the school writes its own welcome",

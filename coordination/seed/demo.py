@@ -39,7 +39,7 @@ from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.models import ShiftNeed
 from coordination.ground.text import Text
 from coordination.reactions.work import begin
-from coordination.seed import outing
+from coordination.seed import last_week, outing
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PASSWORD = "guangming-2026"  # noqa: S105 - a demo on one machine; printed at every start
@@ -313,6 +313,14 @@ class Demo:
         schoolyear.write(uow)
         teacher = self.session.query(Account).filter_by(login="lijing").one().person_id
         outing.write(uow, like_id=planting, class_id=self.group["GMSY-3-2"], teacher_id=teacher)
+        last_week.write(
+            uow,
+            today=self.today,
+            zone=ZONE,
+            org=self.org,
+            class_id=self.group["GMSY-3-2"],
+            school_id=self.org["GMSY"],
+        )
         self.session.flush()
 
     def _add(

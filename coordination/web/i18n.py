@@ -136,6 +136,7 @@ def install(app: Flask) -> None:
     env["short_when"] = lambda v: in_language(v, "short_moment")
     env["clock"] = lambda v: when.clock_time(v) if v is not None else ""
     env["iso"] = lambda v: when.local(v).isoformat() if isinstance(v, datetime) else v.isoformat()
+    env["duration"] = lambda v: "" if v is None else when.duration(v, language())
     env["text"] = text
     # of a row in two languages, the name or title for the viewer
     env["named"] = lambda v: v.name_en if language() == "en" else v.name_zh

@@ -43,7 +43,7 @@ def is_open(endpoint: str) -> bool:
 def staff_navigation() -> list[tuple[Entry, bool]]:
     """Entries open to the actor, each with whether it is where we are."""
     # subscribing and looking are one place to people; rules stand where one has come from
-    here = {"calendars": "feeds", "reminders": "practice"}.get(
+    here = {"calendars": "feeds", "hours": "practice", "reminders": "practice"}.get(
         request.blueprint or "", request.blueprint
     )
     if request.path.startswith("/admin/"):

@@ -130,3 +130,13 @@ def ago(age: timedelta) -> Text:
     if minutes < 48 * 60:
         return Text(f"{minutes // 60}小时前", f"{minutes // 60} h ago")
     return Text(f"{minutes // 1440}天前", f"{minutes // 1440} days ago")
+
+
+def duration(minutes: int, language: str) -> str:
+    """7小时45分 / 7 h 45 min."""
+    hours, rest = divmod(minutes, 60)
+    parts = [(hours, "小时", " h"), (rest, "分钟" if not hours else "分", " min")]
+    said = [(n, zh, en) for n, zh, en in parts if n] or [(0, "分钟", " min")]
+    if language == "en":
+        return " ".join(f"{n}{en}" for n, _zh, en in said)
+    return "".join(f"{n}{zh}" for n, zh, _en in said)

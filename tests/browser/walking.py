@@ -147,7 +147,9 @@ NOT_PAGES = {
     "communication.file_by_code",
     "communication.file_together",
     "communication.my_file",
+    "hours.class_csv",
     "home.open_link",
+    "volunteering.sums_csv",
     "home.after_sign_in",
 }
 

@@ -42,11 +42,19 @@ from coordination.domain.practice.models import (
     Enrolment,
     PracticeSession,
 )
-from coordination.domain.volunteering.models import ShiftNeed
+from coordination.domain.volunteering.models import (
+    ServiceCertificate,
+    ShiftAssignment,
+    ShiftNeed,
+    ShiftObjection,
+    ShiftTime,
+)
 from coordination.ground import crypto
 
 LONG_AGO = date(2020, 9, 1)
 CODE = {"notice": "NNNNNNNNNN", "consent": "CCCCCCCCCC"}
+# of a certificate
+NUMBER = "SSSSSSSSSS"
 
 
 @dataclass
@@ -368,6 +376,45 @@ def add_files(session: Session, world: World) -> None:
             )
         )
     session.flush()
+
+
+def add_times(session: Session, world: World, now: datetime) -> None:
+    """Our guardian has been on the shift: a time confirmed, an objection to it, and a certificate."""
+    need, person = session.get_one(ShiftNeed, world.things["need"]), world.people["guardian"]
+    assignment = ShiftAssignment(
+        need_id=need.id,
+        person_id=person,
+        during=Range(need.starts_at, need.ends_at),
+        state="signed_out",
+    )
+    session.add(assignment)
+    session.flush()
+    row = ShiftTime(
+        assignment_id=assignment.id,
+        need_id=need.id,
+        person_id=person,
+        in_at=need.starts_at,
+        out_at=need.ends_at,
+        minutes=240,
+        confirmed_at=now,
+        confirmed_by_id=world.people["coordinator"],
+    )
+    session.add(row)
+    session.flush()
+    objection = ShiftObjection(time_id=row.id, person_id=person, words="?", minutes_then=240)
+    session.add(objection)
+    session.add(
+        ServiceCertificate(
+            number=NUMBER,
+            person_id=person,
+            services=1,
+            minutes=240,
+            first_day=need.starts_at.date(),
+            last_day=need.starts_at.date(),
+        )
+    )
+    session.flush()
+    world.things["objection"] = objection.id
 
 
 def add_entry(session: Session, world: World, start: datetime) -> None:

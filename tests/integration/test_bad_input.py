@@ -81,6 +81,7 @@ WHO = (
     ("consents.record", "liufang"),
     ("consents.show", "parent"),
     ("feeds.", "lijing"),
+    ("hours.", "admin"),
     ("people.apply_import", "admin"),
     ("people.discard_import", "admin"),
     ("people.undo_import", "admin"),
@@ -96,6 +97,9 @@ WHO = (
     ("reminders.remove_of_school", "liufang"),
     ("reminders.inherit_of_school", "liufang"),
     ("reminders.", "coordinator"),
+    ("volunteering.answer", "coordinator"),
+    ("volunteering.rule", "admin"),
+    ("volunteering.times", "coordinator"),
     ("volunteering.", "parent"),
 )
 TABLES = {
@@ -112,7 +116,8 @@ TABLES = {
     "session_id": "select min(id) from practice_session",
     "class_id": "select min(class_id) from class_enrolment",
     "enrolment_id": "select min(id) from enrolment",
-    "need_id": "select max(id) from shift_need",
+    "need_id": "select max(id) from shift_need where id not in (select need_id from shift_time)",
+    "objection_id": "select min(id) from shift_objection",
     "request_id": "select max(id) from consent_request",
     "batch_id": "select max(id) from roster_batch",
     "source_id": "select min(id) from busy_source",
@@ -128,6 +133,7 @@ TABLES = {
     "day_id": "select max(id) from calendar_day",
 }
 # what some routes work with instead
+_PAST = {"need_id": "select min(need_id) from shift_time"}
 _DRAFT = {"notice_id": "select max(id) from notice where state = 'draft'"}
 _TODAY = {"session_id": "select max(id) from practice_session where state = 'closed'"}
 OTHERWISE = {
@@ -140,6 +146,9 @@ OTHERWISE = {
     "communication.look_at_file": {"notice_id": "select max(notice_id) from child_file"},
     "communication.my_file": {"notice_id": "select max(notice_id) from child_file"},
     "communication.remove_file": _DRAFT,
+    "volunteering.object_to": _PAST,
+    "volunteering.shift": _PAST,
+    "volunteering.times": _PAST,
 }
 # what an honest person would type, where the page itself offers nothing
 HONEST = {

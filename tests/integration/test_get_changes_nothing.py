@@ -18,6 +18,7 @@ from werkzeug.routing import Rule
 
 from coordination.app import create_app
 from coordination.domain.people.models import Person
+from coordination.seed.last_week import CERTIFICATE
 from coordination.settings import load
 from coordination.web.guards import Access, guard
 from coordination.web.request import SESSION_KEY, database
@@ -44,6 +45,7 @@ TABLES = {
     "activity_id": "activity",
     "session_id": "practice_session",
     "need_id": "shift_need",
+    "objection_id": "shift_objection",
     "request_id": "consent_request",
     "class_id": "class_group",
     "enrolment_id": "enrolment",
@@ -134,6 +136,8 @@ def paths_of(app: Flask, rule: Rule, town: Town) -> list[str]:
             choices.append([*town.feeds, "x" * 43])
         elif name == "filename":
             choices.append(["css/kit.css"])
+        elif name == "number":
+            choices.append([CERTIFICATE, "0000000000"])
         else:
             pytest.fail(f"{rule.rule}: say in TABLES what {name} is")
     paths = []

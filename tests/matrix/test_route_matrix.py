@@ -55,6 +55,7 @@ ARGUMENTS = {
     "session_id": "session",
     "enrolment_id": "enrolment",
     "need_id": "need",
+    "objection_id": "objection",
     "shift_id": "need",
     "request_id": "request",
     "class_id": "class_a",
@@ -98,6 +99,8 @@ def arguments(rule: Rule, world: worlds.World) -> dict[str, object]:
         elif name == "code":
             kind = "notice" if rule.endpoint.startswith("communication.") else "consent"
             values[name] = worlds.CODE[kind]
+        elif name == "number":
+            values[name] = worlds.NUMBER
         elif name == "message":
             values[name] = "notice"
         elif name == "language":
@@ -141,6 +144,7 @@ def measure(app: Flask, engine: Engine) -> dict[str, str]:
         worlds.add_request(session, world, clock.now())
         worlds.add_years(session, world)
         worlds.add_corrections(session, world)
+        worlds.add_times(session, world, clock.now())
         session.commit()
     rows: dict[str, str] = {}
     for method, rule in rules_of(app):

@@ -217,6 +217,7 @@ def show(session_id: int) -> ResponseReturnValue:
         to_nudge=to_nudge,
         may_enrol=any(g.id not in taken for g in enrollable) and line.session.state == "open",
         sees_helpers=bool(school_side),
+        hosts=line.session.base_id in actor.orgs(Role.PARTNER_STAFF),
         next_reminder=next_reminder,
         missed=missed if school_side else [],
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 from coordination.ground.events import Event
@@ -95,3 +96,10 @@ class ChildLeftGroup(Event):
 
     session_id: int
     child_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class HourRuleSet(Event):
+    """Sessions count otherwise from a day on."""
+
+    starts_on: date

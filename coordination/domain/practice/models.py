@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, ExcludeConstraint, Range
@@ -158,6 +158,52 @@ class AdultRatio(Row, Base):
     )
 
 
+class HourRule(Row, Base):
+    """课时规定: from a day on, what a session counts for, and what a grade should reach in a term (B99).
+
+    The one with the latest `starts_on` up to a day holds on it; nought in a target is none.
+    """
+
+    __tablename__ = "hour_rule"
+    org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    starts_on: Mapped[date]
+    minutes: Mapped[int] = mapped_column(SmallInteger)
+    most_a_day: Mapped[int] = mapped_column(SmallInteger)
+    # of grades 1 to 9, in a term
+    periods: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    times: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    source: Mapped[str]
+
+    __scope__ = {"school": "org_id"}
+    __table_args__ = (
+        Index("uq_hour_rule_starts_on", "starts_on", unique=True),
+        CheckConstraint(
+            "minutes between 20 and 120 and most_a_day between 1 and 12", name="period"
+        ),
+        CheckConstraint("cardinality(periods) = 9 and cardinality(times) = 9", name="grades"),
+    )
+
+
+class PracticeHour(Row, Base):
+    """实践课时: what one child has from one session; written from the roll, by `ledger.write` alone."""
+
+    __tablename__ = "practice_hour"
+    session_id: Mapped[int] = mapped_column(ForeignKey("practice_session.id"))
+    child_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    class_id: Mapped[int] = mapped_column(ForeignKey("class_group.id"))
+    school_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"))
+    day: Mapped[date]
+    minutes: Mapped[int]
+    periods: Mapped[int] = mapped_column(SmallInteger)
+
+    __scope__ = {"child": "child_id", "class": "class_id", "school": "school_id"}
+    __table_args__ = (
+        Index("uq_practice_hour", "session_id", "child_id", unique=True),
+        Index("ix_practice_hour_child", "child_id", "day"),
+        CheckConstraint("minutes > 0 and periods >= 0", name="amount"),
+    )
+
+
 class ReminderSet(Row, Base):
     """提醒规则组: the reminders of the district, of a school's classes, or of one activity (B124).
 
@@ -225,6 +271,16 @@ class ReminderRule(Row, Base):
 
 
 explain("ck_practice_session_capacity", Full)
+explain(
+    "uq_hour_rule_starts_on",
+    lambda: Conflict(
+        Text(
+            "刚刚有人保存了同一天起的规定，请刷新后再改。",
+            "Somebody else just saved a rule from the same day on; reload and change that one.",
+        ),
+        code="stale",
+    ),
+)
 explain(
     "uq_reminder_rule_when",
     lambda: Conflict(

@@ -391,9 +391,10 @@ def take_attendance(uow: UnitOfWork, *, session_id: int, marks: Mapping[int, str
     """Mark enrolments (by id) present, absent, late or left early; the last mark counts."""
     if not marks:
         raise Invalid(fields={"marks": Text("请至少标记一名学生。", "Mark at least one child.")})
-    held = uow.session.get(PracticeSession, session_id)
+    # the session first, as everywhere: its ledger is written from the whole roll
+    held = lock_session(uow, session_id=session_id)
     rows = _lock_marked(uow, session_id, marks)
-    if held is None or not rows:
+    if not rows:
         raise NotFound()
     for row in rows:
         uow.authorize(Action.ATTENDANCE_TAKE, row)

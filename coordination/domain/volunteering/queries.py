@@ -13,7 +13,7 @@ from coordination.authz.visibility import where_visible
 from coordination.domain.people.models import Person
 from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
-from coordination.domain.volunteering.services import HELD, is_held_back
+from coordination.domain.volunteering.services import CAME, HELD, is_held_back
 from coordination.ground.actor import Actor
 
 
@@ -63,7 +63,7 @@ def shifts_of_session(session: Session, session_id: int) -> list[tuple[ShiftNeed
     for need_id, name in session.execute(
         select(ShiftAssignment.need_id, Person.name)
         .join(Person, Person.id == ShiftAssignment.person_id)
-        .where(ShiftAssignment.need_id.in_(names), ShiftAssignment.state.in_(HELD))
+        .where(ShiftAssignment.need_id.in_(names), ShiftAssignment.state.in_(CAME))
         .order_by(ShiftAssignment.id)
     ):
         names[need_id].append(name)

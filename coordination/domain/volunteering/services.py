@@ -17,13 +17,15 @@ from coordination.domain.practice.models import PracticeSession
 from coordination.domain.practice.services import OPEN
 from coordination.domain.volunteering.events import ShiftLeft, ShiftReleased, ShiftTaken
 from coordination.domain.volunteering.models import ShiftAssignment, ShiftNeed
-from coordination.ground.errors import Forbidden, Full, Invalid, NotFound, TooLate
+from coordination.ground.errors import Conflict, Forbidden, Full, Invalid, NotFound, TooLate
 from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 MOST_PEOPLE = 200
 HELPER = Text("家长志愿者", "Parent helper")
 HELD = ("assigned", "confirmed", "signed_in")
+# those of a shift, also once they have gone home
+CAME = (*HELD, "signed_out")
 
 
 def open_shift(
@@ -149,6 +151,14 @@ def leave_shift(uow: UnitOfWork, *, need_id: int) -> None:
                 "班次已开始，请直接联系活动负责人。",
                 "The shift has begun; please call whoever runs the activity.",
             )
+        )
+    if row.state == "signed_in":
+        raise Conflict(
+            Text(
+                "您已签到，不能再退出；要走请签退，或告诉带队老师。",
+                "You have signed in; to go, sign out, or tell the leading teacher.",
+            ),
+            code="signed_in",
         )
     row.state = "withdrawn"
     _count(uow, need, -1)

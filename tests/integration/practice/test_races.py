@@ -283,7 +283,8 @@ def test_two_who_mark_one_child_at_once_leave_one_mark(stage: Outing) -> None:
     assert (status, state) in (("present", "attended"), ("absent", "absent"))
 
 
-def test_without_the_lock_one_of_two_marks_breaks(
+@pytest.mark.usefixtures("no_lock")
+def test_without_the_locks_one_of_two_marks_breaks(
     stage: Outing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, enrolment = at_the_gate(stage)

@@ -1,0 +1,1 @@
+"""Practice hours of children: targets, what is done, booked and missing."""
