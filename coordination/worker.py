@@ -267,6 +267,14 @@ def erase_child_files(beat: Beat) -> None:
         erase_due(uow)
 
 
+def erase_cards(beat: Beat) -> None:
+    """Erase health cards nobody confirms or whose child left, and collectors whose time is over."""
+    from coordination.domain.care.erasing import erase_due
+
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        erase_due(uow, clock.today(reminders.zone()))
+
+
 def forget_expired(beat: Beat) -> None:
     """Delete expired sign-in codes, sessions and counters."""
     from coordination.domain.people.accounts import forget_expired as forget
@@ -339,6 +347,7 @@ TICKS = (
     Tick("give back unsent texts", 300, give_back_unsent_texts),
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("erase children's files", 600, erase_child_files),
+    Tick("erase health cards", 3600, erase_cards),
     Tick("forget expired sign-ins", 3600, forget_expired),
     Tick("tidy calendars", 3600, tidy_calendars),
     Tick("read partners' calendars", 5, read_partner_calendars),

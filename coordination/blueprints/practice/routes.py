@@ -20,6 +20,7 @@ from coordination.blueprints.practice.forms import (
     MoveForm,
     SessionForm,
 )
+from coordination.domain.care.leading import counts_of
 from coordination.domain.consents import services as consents
 from coordination.domain.consents.paper import children_to_record
 from coordination.domain.consents.rules import STATES as CONSENTS
@@ -191,6 +192,7 @@ def show(session_id: int) -> ResponseReturnValue:
         enrollable = queries.classes_to_enrol(held, actor)
         next_reminder = reminders.next_of(held, session_id)
         missed = reminders.missed(held, session_id)
+        going, with_card = counts_of(held, actor, line)
     taken = {c.group.id for c in everybody}
     school_side = actor.roles & {Role.DISTRICT_ADMIN, Role.COORDINATOR} or children
     return render_template(
@@ -213,6 +215,8 @@ def show(session_id: int) -> ResponseReturnValue:
         sees_helpers=bool(school_side),
         next_reminder=next_reminder,
         missed=missed if school_side else [],
+        going=going,
+        with_card=with_card,
     )
 
 
