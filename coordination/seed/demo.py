@@ -36,6 +36,7 @@ from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.models import ShiftNeed
 from coordination.ground.text import Text
 from coordination.reactions.work import begin
+from coordination.seed import cards
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PASSWORD = "guangming-2026"  # noqa: S105 - a demo on one machine; printed at every start
@@ -291,6 +292,7 @@ class Demo:
         self._classes()
         self._staff()
         self._families()
+        cards.write(self.session, self.group["GMSY-3-2"], self.today)
         self._partners()
         self._activities()
         self.session.flush()

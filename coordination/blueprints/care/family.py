@@ -41,7 +41,8 @@ def _rows(card: Card | None, kin: tuple[Kin, ...]) -> list[tuple[Text, Text]]:
         return []
     names = {k.id: k for k in kin}
     rows = [(q.asks, in_words(key, card.answer(key))) for key, q in QUESTIONS.items()]
-    calls = [names[i] for i in card.calls if i in names]
+    # nobody chosen: the leader is shown the guardians in the order of the roster
+    calls = [names[i] for i in card.calls if i in names] or list(kin)
     zh = [f"{k.name}（{k.relation.zh}）" for k in calls]
     en = [f"{k.name} ({k.relation.en})" for k in calls]
     if card.other is not None:

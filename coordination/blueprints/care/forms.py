@@ -34,20 +34,53 @@ LATER = both("先不填", "Leave open")
 NOBODY = Text("不填", "Nobody")
 
 
-class CardForm(Form):
-    """Three fields to each question (`allergies_state`, `_kinds`, `_words`), set below the class."""
+def _three(name: str) -> dict[str, Any]:
+    question = QUESTIONS[name]
+    label = both(question.asks.zh, question.asks.en)
+    fields: dict[str, Any] = {
+        "state": RadioField(
+            label,
+            choices=[
+                (NONE, both(question.none.zh, question.none.en)),
+                (SOME, both(question.some.zh, question.some.en)),
+                (OPEN, LATER),
+            ],
+            default=OPEN,
+            validate_choice=False,
+        ),
+        "words": LineField(label, [Optional()]),
+    }
+    if question.kinds:
+        fields["kinds"] = SelectMultipleField(
+            label,
+            choices=[(key, both(kind.zh, kind.en)) for key, kind in question.kinds.items()],
+            validate_choice=False,
+        )
+    return fields
 
-    other_name = LineField(both("姓名", "Name"))
-    other_relation = LineField(both("与孩子的关系", "What they are to the child"))
-    other_phone = LineField(both("手机号", "Mobile number"))
+
+class Questions(Form):
+    """Three fields to each question of a card: `allergies_state`, `_kinds`, `_words`."""
+
+
+for _name in QUESTIONS:
+    for _part, _field in _three(_name).items():
+        setattr(Questions, f"{_name}_{_part}", _field)
+
+
+class CardForm(Questions):
+    """The questions, whom to phone, and the consent."""
+
     call_1 = SelectField(both("先打给", "First"), validate_choice=False)
     call_2 = SelectField(both("再打给", "Then"), validate_choice=False)
     call_3 = SelectField(both("还打不通", "Then"), validate_choice=False)
+    other_name = LineField(both("姓名", "Name"))
+    other_relation = LineField(both("与孩子的关系", "Relation"))
+    other_phone = LineField(both("手机号", "Mobile number"))
     agree = BooleanField(
         both(
-            "我是孩子的监护人，已看过上面的说明，单独同意学校为此保存和使用这些敏感信息",
-            "I am a guardian, have read the above, and separately agree that this sensitive "
-            "information is kept and used for it",
+            "我是孩子的监护人，看过上面的说明，单独同意为此保存和使用这些敏感信息",
+            "I am a guardian, have read this, and agree separately to its use for that",
         )
     )
     # of the card on this page
@@ -110,41 +143,11 @@ class CardForm(Form):
         )
 
 
-def _three(name: str) -> dict[str, Any]:
-    question = QUESTIONS[name]
-    label = both(question.asks.zh, question.asks.en)
-    fields: dict[str, Any] = {
-        "state": RadioField(
-            label,
-            choices=[
-                (NONE, both(question.none.zh, question.none.en)),
-                (SOME, both(question.some.zh, question.some.en)),
-                (OPEN, LATER),
-            ],
-            default=OPEN,
-            validate_choice=False,
-        ),
-        "words": LineField(label, [Optional()]),
-    }
-    if question.kinds:
-        fields["kinds"] = SelectMultipleField(
-            label,
-            choices=[(key, both(kind.zh, kind.en)) for key, kind in question.kinds.items()],
-            validate_choice=False,
-        )
-    return fields
-
-
-for _name in QUESTIONS:
-    for _part, _field in _three(_name).items():
-        setattr(CardForm, f"{_name}_{_part}", _field)
-
-
 class CollectorForm(Form):
     """Somebody who may collect the child."""
 
     name = LineField(both("姓名", "Name"))
-    relation = LineField(both("与孩子的关系", "What they are to the child"))
+    relation = LineField(both("与孩子的关系", "Relation"))
     phone = LineField(both("手机号", "Mobile number"))
     starts_on = LocalDateField(both("从", "From"), [Optional()])
     ends_on = LocalDateField(both("到（含当天）", "Until (that day included)"), [Optional()])

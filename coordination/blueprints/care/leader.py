@@ -6,6 +6,7 @@ What is opened comes by POST and stands in the answer alone: no address, no cook
 from __future__ import annotations
 
 from collections import Counter
+from datetime import date
 
 from flask import redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
@@ -46,6 +47,11 @@ def spoken(number: str) -> str:
     return f"{digits[:3]} {digits[3:7]} {digits[7:]}"
 
 
+def until(day: date) -> Text:
+    """2027年5月27日 / 27 May 2027: a last day within brackets, so without the weekday in its own."""
+    return Text(f"{day.year}年{day.month}月{day.day}日", f"{day.day} {day:%b %Y}")
+
+
 @bp.get("/activities/sessions/<int:session_id>/cards")
 @guard(Access.STAFF | Access.PARTNER)
 def cards(session_id: int) -> ResponseReturnValue:
@@ -71,7 +77,7 @@ def _page(
         numbers_of=numbers_of,
         numbers={c.id: spoken(c.phone) for c in numbers},
         spoken=spoken,
-        short_day=when.short_day,
+        until=until,
         hours=window.OPENS_BEFORE.seconds // 3600,
     )
 
@@ -135,7 +141,7 @@ def print_roster(session_id: int) -> ResponseReturnValue:
         sheets=sheets,
         stages=STAGES,
         spoken=spoken,
-        short_day=when.short_day,
+        until=until,
         printed_at=clock.now(),
         left_open=LEFT_OPEN,
     )

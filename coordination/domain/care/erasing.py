@@ -1,4 +1,4 @@
-"""What erases itself (到期自动删除): cards nobody confirms or whose child left, and collectors past their day."""
+"""What erases itself (到期自动删除): cards nobody confirms or whose child left, collectors past their day."""
 
 from __future__ import annotations
 

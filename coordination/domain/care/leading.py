@@ -197,8 +197,7 @@ def _lines(session: Session, actor: Actor, session_id: int, today: date) -> tupl
     rows = session.execute(_led(session_id, actor)).all()
     ids = [e.child_id for e, _, _ in rows]
     signs = {
-        child: _sign(cards.opened(row))
-        for child, row in _cards_by_child(session, ids).items()
+        child: _sign(cards.opened(row)) for child, row in _cards_by_child(session, ids).items()
     }
     kin = standing.kin_of(session, ids, today)
     collectors = pickups.collectors_of(session, ids, today)
