@@ -135,8 +135,12 @@ def write(
     """
     guardian, child = _own(uow, child_id, today)
     row = _card(uow, child_id)
-    refuse_stale(row, version)
     known = {k.id for k in standing.kin_of(uow.session, [child_id], today)[child_id]}
+    if row is not None and (row.written_by_id, row.version) == (guardian, version + 1):
+        # from the very page that they have just saved: the same words are a second press
+        if content.sound(card, known) == opened(row):
+            return
+    refuse_stale(row, version)
     card = content.sound(card, known, agreed=agreed or row is not None)
     if row is None:
         row = HealthCard(
@@ -183,8 +187,8 @@ def refuse_stale(row: HealthCard | None, version: int) -> None:
         )
     raise Stale(
         Text(
-            "您填写的时候，另一位监护人保存了新的内容，列在下面。请核对；按您的保存，请再按一次。",
-            "While you were writing, another guardian saved this card; theirs is shown below. Check "
+            "您填写的时候，这张卡保存了新的内容，列在下面。请核对；仍按您填的保存，请再按一次。",
+            "While you were writing, something else was saved on this card; it is shown below. Check "
             "it, and press again to keep yours.",
         )
     )

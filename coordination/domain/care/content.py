@@ -95,16 +95,16 @@ LEFT_OPEN = Text("家长未填", "Not answered")
 _BEFORE, _AFTER = (span // timedelta(hours=1) for span in (OPENS_BEFORE, CLOSES_AFTER))
 CONSENT = Text(
     "用途：只用于孩子参加校外活动期间的安全照护和紧急联系。\n"
-    "内容：您在下面填写的过敏、疾病、用药、饮食和紧急联系人。这些是敏感个人信息，孩子不满十四周岁，"
-    "需要监护人单独同意。不同意不影响孩子参加活动，有要注意的请当面告诉带队老师。\n"
+    "内容：您在下面填写的过敏、疾病、用药、饮食和紧急联系人。这些是敏感个人信息；孩子不满十四周岁的，"
+    "须由监护人单独同意。不同意不影响孩子参加活动，有要注意的请当面告诉带队老师。\n"
     f"谁能看：只有孩子班级的带队老师，从活动开始前 {_BEFORE} 小时到返校后 {_AFTER} 小时；"
     "每看一次都有记录，您在这里看得到。带队用的纸质名册也会印上，返校后销毁。\n"
     f"保存到：您撤回同意、孩子离开学校，或连续 {MONTHS_UNCONFIRMED} 个月没有核对，以先到的为准。"
     "撤回后立即删除。",
     "Purpose: only to care for your child on activities away from school, and to reach you.\n"
     "What: the allergies, conditions, medicine, food and contacts that you write below. This is "
-    "sensitive information and your child is under fourteen, so it needs a guardian's separate "
-    "consent. Without it your child may still join; tell the leader in person what matters.\n"
+    "sensitive information; of a child under fourteen it needs a guardian's separate consent. Without "
+    "it your child may still join; tell the leader in person what matters.\n"
     f"Who sees it: only the leaders of your child's class, from {_BEFORE} hours before an activity "
     f"until {_AFTER} hours after the return. Every look is logged and shown to you here. It also stands "
     "on the leaders' paper roster, which is destroyed after the return.\n"

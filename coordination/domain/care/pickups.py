@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from sqlalchemy import exists, select
+from sqlalchemy import and_, exists, select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
@@ -78,7 +78,7 @@ def _kept(session: Session, child_ids: Collection[int], today: date) -> dict[int
     )
     found: dict[int, list[Collector]] = defaultdict(list)
     for row, given_by, stands in session.execute(
-        select(PickupPermit, Person.name, backed)
+        select(PickupPermit, Person.name, and_(backed, Person.status == "active"))
         .join(Person, Person.id == PickupPermit.given_by_id)
         .where(PickupPermit.child_id.in_(child_ids), PickupPermit.ends_on >= today)
         .order_by(PickupPermit.id)

@@ -171,6 +171,19 @@ def test_who_saves_an_older_page_is_shown_both_texts_and_loses_neither(
     assert found.card.answer("allergies").words == "芒果"
 
 
+def test_a_second_press_of_the_same_words_is_no_quarrel(stage: Outing, visit: Visit) -> None:
+    browser = visit("guardian")
+    for _ in range(2):
+        assert browser.post(address(stage, "edit"), data=form_of()).status_code == 303
+    assert stage.sql("select version from health_card") == [(1,)]
+    # other words from that old page are one, and so is another number
+    for changed in (
+        {"allergies_words": "虾"},
+        {"other_name": "外婆", "other_phone": OTHER_PHONE},
+    ):
+        assert browser.post(address(stage, "edit"), data=form_of(**changed)).status_code == 409
+
+
 def test_the_page_says_none_for_none_and_not_answered_for_open(stage: Outing, visit: Visit) -> None:
     answers = {name: Answer(NONE) for name in QUESTIONS} | {"diet": Answer(OPEN)}
     write(stage, card=Card(answers))
