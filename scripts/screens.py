@@ -26,6 +26,7 @@ from coordination.app import create_app
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
+from coordination.domain.care.models import HealthCard
 from coordination.domain.communication import budgets, second_look
 from coordination.domain.communication import services as communication
 from coordination.domain.people import links
@@ -33,7 +34,7 @@ from coordination.domain.people.contacts import phones_of
 from coordination.domain.people.models import Guardianship
 from coordination.domain.people.roster import batches
 from coordination.domain.practice import services as practice
-from coordination.domain.practice.models import PracticeSession
+from coordination.domain.practice.models import ClassEnrolment, PracticeSession
 from coordination.embedded import EmbeddedPostgres
 from coordination.ground import clock
 from coordination.ground.actor import Role
@@ -54,7 +55,8 @@ LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
 
 # name, who (login, "parent", "code:<kind>", "" for anybody), path; SOON: a day with a booking, ENTRY:
 # its entry, LATER: a notice that waits, ALONE: one on the platform only, LOOK: one that
-# waits for its second person; press: open the page and press
+# waits for its second person; CHILD: a child with a health card, OUT: a session with cards, one of
+# today if there is one; press: open the page and press
 # its first button in that section, then open every step
 PAGES = (
     ("front", "", "/"),
@@ -83,6 +85,11 @@ PAGES = (
     ("message-journey", "admin", "/admin/messages/1"),
     ("running", "admin", "/admin/running"),
     ("family", "parent", "/family"),
+    ("health-card", "parent", "/family/children/CHILD/card"),
+    ("health-card-write", "parent", "/family/children/CHILD/card/edit"),
+    ("collectors", "parent", "/family/children/CHILD/pickup"),
+    ("health-cards", "lijing", "/activities/sessions/OUT/cards"),
+    ("field-roster", "lijing", "/activities/sessions/OUT/roster"),
     ("family-calendar", "parent", "/calendars/family?day=SOON"),
     ("family-calendar-week", "parent", "/calendars/family?view=week&day=SOON"),
     ("family-calendar-list", "parent", "/calendars/family?view=list&day=SOON"),
@@ -251,7 +258,29 @@ def furnish(story: Story) -> dict[str, str]:
         "alone": str(alone),
         "look": str(hand_over(story)),
         "entry": str(entry_on(story, starts)),
+        "child": str(with_card(story)),
+        "out": str(going_out(story, class_id)),
     }
+
+
+def with_card(story: Story) -> int:
+    """The first child whose family has written a card."""
+    with Session(story.engine) as session:
+        return session.scalars(select(HealthCard.child_id).order_by(HealthCard.id)).first() or 0
+
+
+def going_out(story: Story, class_id: int) -> int:
+    """The session that begins next for a class."""
+    with Session(story.engine) as session:
+        return (
+            session.scalars(
+                select(PracticeSession.id)
+                .join(ClassEnrolment, ClassEnrolment.session_id == PracticeSession.id)
+                .where(ClassEnrolment.class_id == class_id)
+                .order_by(PracticeSession.starts_at)
+            ).first()
+            or 0
+        )
 
 
 def hand_over(story: Story) -> int:
@@ -343,7 +372,8 @@ def shoot(
                     path = "/a/" + re.sub("-", "", codes[who.removeprefix("code:")])
                 path = path.replace("SOON", codes["day"]).replace("ENTRY", codes["entry"])
                 path = path.replace("LATER", codes["later"]).replace("ALONE", codes["alone"])
-                path = path.replace("LOOK", codes["look"])
+                path = path.replace("LOOK", codes["look"]).replace("CHILD", codes["child"])
+                path = path.replace("OUT", codes["out"])
                 press, path = path.startswith("press:"), path.removeprefix("press:")
                 path, _, section = path.partition("#")
                 joint = "&" if "?" in path else "?"

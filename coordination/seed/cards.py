@@ -52,6 +52,15 @@ COLLECTORS = {
 }
 
 
+def families_wrote() -> set[str]:
+    """Their own words, which stand on pages of either language."""
+    words = {answer.words for card in CARDS.values() for answer in card.answers.values()}
+    others = [(card.other.name, card.other.relation) for card in CARDS.values() if card.other]
+    return (
+        words | {w for who in COLLECTORS.values() for w in who[:2]} | {w for o in others for w in o}
+    ) - {""}
+
+
 def write(session: Session, class_id: int, today: date) -> None:
     """The cards with their consents, and the collectors, each by the child's first guardian."""
     for name, card in CARDS.items():

@@ -136,10 +136,10 @@ def write(
     guardian, child = _own(uow, child_id, today)
     row = _card(uow, child_id)
     known = {k.id for k in standing.kin_of(uow.session, [child_id], today)[child_id]}
-    if row is not None and (row.written_by_id, row.version) == (guardian, version + 1):
-        # from the very page that they have just saved: the same words are a second press
-        if content.sound(card, known) == opened(row):
-            return
+    # from the very page that they have just saved: the same words are a second press
+    again = row is not None and (row.written_by_id, row.version) == (guardian, version + 1)
+    if row is not None and again and content.sound(card, known) == opened(row):
+        return
     refuse_stale(row, version)
     card = content.sound(card, known, agreed=agreed or row is not None)
     if row is None:
