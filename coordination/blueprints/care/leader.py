@@ -17,6 +17,7 @@ from coordination.domain.care.content import LEFT_OPEN
 from coordination.domain.care.leading import NO_CARD, NOTHING, SOMETHING, OpenedCard
 from coordination.domain.care.pickups import Collector
 from coordination.ground import clock
+from coordination.ground.actor import Role
 from coordination.ground.errors import Conflict, TooLate
 from coordination.ground.text import Text
 from coordination.web import when
@@ -79,6 +80,8 @@ def _page(
         spoken=spoken,
         until=until,
         hours=window.OPENS_BEFORE.seconds // 3600,
+        # who may name a second leader: a colleague who holds the class until a day
+        naming=min(current_actor().orgs(Role.SCHOOL_ADMIN), default=None),
     )
 
 

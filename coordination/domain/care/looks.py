@@ -21,7 +21,7 @@ from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 KINDS = {
-    "card": Text("打开了健康提示卡", "opened the health card"),
+    "card": Text("打开了健康提示卡和紧急电话", "opened the health card and emergency numbers"),
     "pickup": Text("查看了代接人电话", "looked at the collectors' numbers"),
     "sheet": Text("打印了带队名册", "printed the field roster"),
 }

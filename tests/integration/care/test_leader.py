@@ -176,6 +176,9 @@ def test_those_who_plan_and_host_see_how_many_and_no_name(
     assert "<b>4</b><span>个孩子参加" in page
     for word in (MARKER, "王小雨", "外婆", "138****", "138 0013"):
         assert word not in page
+    assert ("去授予" in page) == (role == "school_admin"), (
+        "who may name a second leader is told how"
+    )
 
 
 def test_a_child_who_does_not_go_is_nobody_to_open(stage: Outing, known: int) -> None:
