@@ -34,8 +34,6 @@ ALLOWED = {
     "guardian": {
         "GET care.card": {CARD, OTHER},
         "GET care.write": {CARD, OTHER, OTHER_PHONE},
-        # a post without anything typed is refused, and shows nothing of what is saved but beside it
-        "POST care.write": {CARD, OTHER, OTHER_PHONE},
         "GET care.pickup": {COLLECTOR},
         "POST care.pickup": {COLLECTOR},
     },
