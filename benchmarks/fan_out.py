@@ -24,7 +24,7 @@ from benchmarks._memory import extra
 from benchmarks._server import FIELD_KEY, server
 from benchmarks._table import at_least, at_most, console, quick, show
 from coordination.authz.actor import SYSTEM
-from coordination.domain.communication import rounds, services
+from coordination.domain.communication.notices import rounds, services
 from coordination.domain.people.actors import actor_of
 from coordination.ground import clock, crypto
 from coordination.ground.text import Text as Words

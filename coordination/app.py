@@ -13,8 +13,9 @@ from markupsafe import Markup
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from coordination.blueprints import blueprints
-from coordination.domain.communication import budgets
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.roster import batches
+from coordination.domain.practice.headcount import stages
 from coordination.ground import crypto
 from coordination.reactions import carriers, notices, reminders
 from coordination.settings import WEB_THREADS, Settings
@@ -56,6 +57,7 @@ def create_app(settings: Settings) -> Flask:
     reminders.use_zone(settings.zone)
     batches.use_zone(settings.zone)
     budgets.use_zone(settings.zone)
+    stages.use_zone(settings.zone)
     notices.use_route(
         settings.public_url,
         links_allowed=settings.sms_links == "allowed",

@@ -22,7 +22,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import approvals
+from coordination.domain.communication.texts import approvals
 from coordination.embedded import EmbeddedDatabaseError, programs
 from coordination.ground.text import LANGUAGES
 from coordination.reactions import catalogue, lint

@@ -28,8 +28,8 @@ from coordination.authz.actor import ANONYMOUS, SYSTEM, Actor
 from coordination.domain.agenda import feeds, polling
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
-from coordination.domain.communication import services as communication
-from coordination.domain.communication import silence
+from coordination.domain.communication.notices import services as communication
+from coordination.domain.communication.unanswered import silence
 from coordination.domain.consents import services as consents
 from coordination.domain.people import accounts, links
 from coordination.domain.people.actors import actor_of

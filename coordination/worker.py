@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from calendars.fetch import Network
 from coordination.authz.actions import Action
 from coordination.authz.actor import SYSTEM
-from coordination.domain.communication import budgets
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.roster import batches
 from coordination.ground import clock, crypto
 from coordination.ground.ticks import LEADER, ticked
@@ -193,7 +193,7 @@ def _each_by_itself(
 
 def send_scheduled_notices(beat: Beat) -> None:
     """Send the notices whose time has come."""
-    from coordination.domain.communication.dispatch import due_notices, send_scheduled
+    from coordination.domain.communication.notices.dispatch import due_notices, send_scheduled
 
     with Session(beat.engine) as session:
         due = due_notices(session, clock.now())
@@ -207,8 +207,8 @@ def send_scheduled_notices(beat: Beat) -> None:
 def follow_silence(beat: Beat) -> None:
     """Text or remind who has not answered a notice, and later put them on the call list."""
     from coordination.domain.communication.models import Notice
-    from coordination.domain.communication.queries import is_going_out
-    from coordination.domain.communication.silence import climb, due_ladders
+    from coordination.domain.communication.notices.queries import is_going_out
+    from coordination.domain.communication.unanswered.silence import climb, due_ladders
     from coordination.reactions.quiet_hours import waits_of
 
     with Session(beat.engine) as session:
@@ -224,7 +224,7 @@ def follow_silence(beat: Beat) -> None:
 
 def write_notices(beat: Beat) -> None:
     """Write the texts of notices to whole schools and districts, a stretch at a time."""
-    from coordination.domain.communication.rounds import open_rounds, write_stretch
+    from coordination.domain.communication.notices.rounds import open_rounds, write_stretch
 
     with Session(beat.engine) as session:
         waiting = open_rounds(session)
@@ -261,7 +261,15 @@ def erase_old_texts(beat: Beat) -> None:
 
 def erase_child_files(beat: Beat) -> None:
     """Erase children's files after their time, and drafts that nobody sent."""
-    from coordination.domain.communication.child_files import erase_due
+    from coordination.domain.communication.files.child_files import erase_due
+
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        erase_due(uow)
+
+
+def erase_headcounts(beat: Beat) -> None:
+    """Erase single taps of old head-counts, and with whom a child left."""
+    from coordination.domain.practice.headcount.notes import erase_due
 
     with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
         erase_due(uow)
@@ -348,6 +356,7 @@ TICKS = (
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("erase children's files", 600, erase_child_files),
     Tick("erase health cards", 3600, erase_cards),
+    Tick("erase head-counts", 3600, erase_headcounts),
     Tick("forget expired sign-ins", 3600, forget_expired),
     Tick("tidy calendars", 3600, tidy_calendars),
     Tick("read partners' calendars", 5, read_partner_calendars),

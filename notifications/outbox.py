@@ -218,19 +218,14 @@ def ended_unsent(subject_type: str, since: datetime) -> Subquery:
     )
 
 
-def waiting_ids(session: Session, subject_type: str, subject_id: int) -> list[int]:
-    """Return the ids of a subject's messages that wait to be sent."""
-    return list(
-        session.scalars(
-            select(OutboxMessage.id)
-            .where(
-                OutboxMessage.subject_type == subject_type,
-                OutboxMessage.subject_id == subject_id,
-                OutboxMessage.state.in_(WAITING),
-            )
-            .order_by(OutboxMessage.id)
+def bodies(session: Session, message_ids: Collection[int]) -> dict[int, str]:
+    """What these messages say; without those whose text has been erased."""
+    rows = session.execute(
+        select(OutboxMessage.id, OutboxMessage.body).where(
+            OutboxMessage.id.in_(message_ids), OutboxMessage.body.is_not(None)
         )
     )
+    return {message_id: body for message_id, body in rows if body is not None}
 
 
 def statuses(session: Session, subject_type: str, subject_id: int) -> list[Status]:
@@ -449,7 +444,7 @@ def row_of(message: Outgoing, now: datetime) -> dict[str, object]:
         "body_hash": body_hash(message.body),
         "link": message.link,
         "message_class": message.message_class,
-        "priority": PRIORITY[message.message_class],
+        "priority": PRIORITY[message.queued_as or message.message_class],
         "channel": message.channel,
         "subject_type": message.subject_type,
         "subject_id": message.subject_id,

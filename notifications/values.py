@@ -47,6 +47,8 @@ class Outgoing:
     not_before: datetime | None = None
     valid_until: datetime | None = None
     link: str | None = None
+    # the place in the queue of another class, for what is routine and still wanted within minutes
+    queued_as: MessageClass | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ import threading
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from rich.console import Console
@@ -27,14 +28,16 @@ from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
 from coordination.domain.care.models import HealthCard
-from coordination.domain.communication import budgets, second_look
-from coordination.domain.communication import services as communication
+from coordination.domain.communication.notices import second_look
+from coordination.domain.communication.notices import services as communication
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people import links
 from coordination.domain.people.contacts import phones_of
 from coordination.domain.people.models import Guardianship
 from coordination.domain.people.roster import batches
 from coordination.domain.practice import services as practice
-from coordination.domain.practice.models import ClassEnrolment, PracticeSession
+from coordination.domain.practice.headcount import closing, counting, stages
+from coordination.domain.practice.models import Enrolment, PracticeSession
 from coordination.embedded import EmbeddedPostgres
 from coordination.ground import clock
 from coordination.ground.actor import Role
@@ -55,8 +58,8 @@ LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
 
 # name, who (login, "parent", "code:<kind>", "" for anybody), path; SOON: a day with a booking, ENTRY:
 # its entry, LATER: a notice that waits, ALONE: one on the platform only, LOOK: one that
-# waits for its second person; CHILD: a child with a health card, OUT: a session with cards, one of
-# today if there is one; press: open the page and press
+# waits for its second person, OUT: today's session, CHILD: a child with a health card; press:
+# open the page and press
 # its first button in that section, then open every step
 PAGES = (
     ("front", "", "/"),
@@ -103,6 +106,8 @@ PAGES = (
     ("outside-calendar", "clayhouse", "/venues/manage/1/calendars"),
     ("activities", "coordinator", "/activities/"),
     ("session", "coordinator", "/activities/sessions/1"),
+    ("headcount", "lijing", "/activities/sessions/OUT/day"),
+    ("headcount-office", "coordinator", "/activities/sessions/OUT/day"),
     ("calendar", "lijing", "/calendars"),
     ("calendar-month", "lijing", "/calendars/mine?day=SOON"),
     ("calendar-week", "lijing", "/calendars/mine?view=week&day=SOON"),
@@ -259,7 +264,7 @@ def furnish(story: Story) -> dict[str, str]:
         "look": str(hand_over(story)),
         "entry": str(entry_on(story, starts)),
         "child": str(with_card(story)),
-        "out": str(going_out(story, class_id)),
+        "out": str(count_class(story)),
     }
 
 
@@ -267,20 +272,6 @@ def with_card(story: Story) -> int:
     """The first child whose family has written a card."""
     with Session(story.engine) as session:
         return session.scalars(select(HealthCard.child_id).order_by(HealthCard.id)).first() or 0
-
-
-def going_out(story: Story, class_id: int) -> int:
-    """The session that begins next for a class."""
-    with Session(story.engine) as session:
-        return (
-            session.scalars(
-                select(PracticeSession.id)
-                .join(ClassEnrolment, ClassEnrolment.session_id == PracticeSession.id)
-                .where(ClassEnrolment.class_id == class_id)
-                .order_by(PracticeSession.starts_at)
-            ).first()
-            or 0
-        )
 
 
 def hand_over(story: Story) -> int:
@@ -303,6 +294,32 @@ def hand_over(story: Story) -> int:
             ),
             level="confirm",
         ).id
+
+
+def count_class(story: Story) -> int:
+    """The class has left school and is being counted where it arrived; the session's id."""
+    teacher = story.staff("lijing")
+    (class_id,) = teacher.class_ids
+    with Session(story.engine) as session:
+        held = session.scalars(
+            select(PracticeSession.id).where(PracticeSession.state == "closed")
+        ).one()
+        children = session.scalars(
+            select(Enrolment.id).where(Enrolment.session_id == held).order_by(Enrolment.id)
+        ).all()
+    for stage, here in ((stages.LEAVE, children), (stages.ARRIVE, children[:-2])):
+        with story.acting(teacher) as uow:
+            counting.keep_marks(
+                uow,
+                session_id=held,
+                class_id=class_id,
+                taps=[counting.Tap(uuid4(), child, stage, "here") for child in here],
+            )
+    with story.acting(teacher) as uow:
+        closing.close_stage(
+            uow, session_id=held, class_id=class_id, stage=stages.LEAVE, consent_checked=True
+        )
+    return held
 
 
 def set_budgets(story: Story) -> None:
@@ -372,8 +389,8 @@ def shoot(
                     path = "/a/" + re.sub("-", "", codes[who.removeprefix("code:")])
                 path = path.replace("SOON", codes["day"]).replace("ENTRY", codes["entry"])
                 path = path.replace("LATER", codes["later"]).replace("ALONE", codes["alone"])
-                path = path.replace("LOOK", codes["look"]).replace("CHILD", codes["child"])
-                path = path.replace("OUT", codes["out"])
+                path = path.replace("LOOK", codes["look"]).replace("OUT", codes["out"])
+                path = path.replace("CHILD", codes["child"])
                 press, path = path.startswith("press:"), path.removeprefix("press:")
                 path, _, section = path.partition("#")
                 joint = "&" if "?" in path else "?"

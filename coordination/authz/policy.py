@@ -57,11 +57,19 @@ POLICY: dict[Action, Rule] = {
     Action.CUSTODY_LIMIT: _SCHOOL,
     Action.DELIVERY_RUN: holding(Role.DISTRICT_ADMIN),
     Action.ENROLMENT_CLASS: _SCHOOL | IN_CLASS,
+    # to ask families once more whose answer is missing
+    Action.ENROLMENT_NUDGE: DISTRICT | _SCHOOL | IN_CLASS,
     Action.ENROLMENT_READ: DISTRICT | _SCHOOL | IN_CLASS | OF_CHILD,
     Action.FEED_MANAGE: ONESELF,
     # a child's own file: its class teacher and school look, its family opens
     Action.FILE_LOOK: _SCHOOL | IN_CLASS,
     Action.FILE_OPEN: OF_CHILD,
+    # a helper marks children on their own shift; names and marks, nothing else
+    Action.HEADCOUNT_HELP: ONESELF,
+    # to mark children by name, say who left the group and finish a count
+    Action.HEADCOUNT_KEEP: _SCHOOL | IN_CLASS,
+    # how many are where: numbers only
+    Action.HEADCOUNT_READ: DISTRICT | _SCHOOL | IN_CLASS,
     Action.LANGUAGE_CHOOSE: ONESELF,
     Action.LIMIT_SET: _OFFICE,
     # how many texts families get, from whom: numbers only
@@ -79,6 +87,7 @@ POLICY: dict[Action, Rule] = {
     Action.PHONE_CORRECT: _SCHOOL | IN_CLASS,
     Action.PICKUP_GRANT: OF_CHILD,
     Action.QUIET_SET: _OFFICE,
+    Action.RATIO_SET: _OFFICE,
     Action.REMINDER_SET: _OFFICE | _SCHOOL,
     Action.RESOURCE_MANAGE: _PARTNER,
     Action.RESOURCE_READ: _STAFF,

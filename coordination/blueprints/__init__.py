@@ -23,6 +23,8 @@ BLUEPRINTS: tuple[tuple[str, str], ...] = (
     ("feeds", "signed-in persons: /calendars; calendar clients with a secret: /c/<token>.ics"),
     ("people", "staff: /people, classes, roles; district: roster imports"),
     ("practice", "staff and bases: /activities; guardians: their children's"),
+    ("readiness", "staff: what a session lacks; district: adults for children"),
+    ("headcount", "staff, and helpers of the day: /activities/sessions/<id>/day"),
     ("reminders", "district, school administrators, coordinators: rules of reminders"),
     ("consents", "guardians by code or signed in: /consents"),
     ("volunteering", "signed-in persons: /shifts"),

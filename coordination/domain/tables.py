@@ -8,6 +8,7 @@ from coordination.domain.consents import models as consents
 from coordination.domain.partners import models as partners
 from coordination.domain.people import models as people
 from coordination.domain.practice import models as practice
+from coordination.domain.practice.headcount import models as headcount
 from coordination.domain.volunteering import models as volunteering
 from coordination.ground import audit, throttle, ticks
 from coordination.ground.orm import Base
@@ -20,6 +21,7 @@ ALL = (
     care,
     communication,
     consents,
+    headcount,
     partners,
     people,
     practice,

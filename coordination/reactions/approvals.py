@@ -14,7 +14,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import approvals
+from coordination.domain.communication.texts import approvals
 from coordination.ground import clock
 from coordination.reactions import catalogue
 from notifications.channels.aliyun_sms import Approved

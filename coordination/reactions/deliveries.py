@@ -15,15 +15,15 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, any_, func, select
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import limits
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.texts import limits
 from coordination.domain.consents.models import ConsentAnswer, ConsentAsk
 from coordination.domain.people import contacts
 from coordination.domain.people.models import ContactPoint, Guardianship, Person
 from coordination.domain.people.recipients import is_told
 from coordination.domain.practice.models import Enrolment
 from coordination.ground import clock, crypto
-from coordination.ground.text import LANGUAGES
+from coordination.ground.text import LANGUAGES, mask_name
 from coordination.reactions import by_mail, on_consents, together
 from coordination.reactions.quiet_hours import (
     AT_ONCE,
@@ -34,7 +34,7 @@ from coordination.reactions.quiet_hours import (
     waits_of,
     waits_until,
 )
-from notifications import merged
+from notifications import merged, outbox
 from notifications.values import ROUTINE, Address, DayLimit, Outgoing, Pending, Skip
 
 # before it nobody wants to read what could wait
@@ -232,14 +232,40 @@ def _cut_off(session: Session, messages: Sequence[Pending], today: date) -> set[
         if not children:
             continue
         pairs = session.execute(
-            select(Guardianship.guardian_id, is_told(today)).where(
+            select(Guardianship.guardian_id, Guardianship.child_id, is_told(today)).where(
                 Guardianship.guardian_id.in_(readers), Guardianship.child_id.in_(children)
             )
         ).all()
-        guardians = {g for g, _ in pairs}
-        told = {g for g, ok in pairs if ok}
-        found |= {m.id for m in group if m.recipient_id in guardians - told}
+        told = {g for g, _, ok in pairs if ok}
+        hidden: dict[int, set[int]] = defaultdict(set)
+        for guardian, child, ok in pairs:
+            if not ok:
+                hidden[guardian].add(child)
+        found |= {m.id for m in group if m.recipient_id in hidden.keys() - told}
+        found |= _named_all_the_same(
+            session, {m.id: hidden[m.recipient_id] for m in group if m.recipient_id in hidden}
+        )
     return found
+
+
+def _named_all_the_same(session: Session, hidden: Mapping[int, Collection[int]]) -> set[int]:
+    """Messages that name, masked as texts do, a child hidden from their reader since they were
+    written: with a sibling's name or, two being masked alike, instead of it."""
+    if not hidden:
+        return set()
+    masked: dict[int, str] = {
+        child: mask_name(name)
+        for child, name in session.execute(
+            select(Person.id, Person.name).where(
+                Person.id.in_({child for children in hidden.values() for child in children})
+            )
+        )
+    }
+    return {
+        message_id
+        for message_id, body in outbox.bodies(session, hidden.keys()).items()
+        if any(masked[child] in body for child in hidden[message_id])
+    }
 
 
 def _named_in_vain(

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from coordination.domain.communication.rules import BANNED
+from coordination.domain.communication.notices.rules import BANNED
 from coordination.ground.text import LANGUAGES
 from coordination.reactions import catalogue
 from coordination.reactions.notices import Route

@@ -13,7 +13,7 @@ from functools import cache
 
 from sqlalchemy import select
 
-from coordination.domain.communication import budgets
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.models import ContactPoint, Person
 from coordination.ground import portal
 from coordination.ground.text import Text
@@ -131,13 +131,15 @@ def tell(
     valid_until: datetime | None = None,
     once_as: str | None = None,
     payer: int | Mapping[int, int] | None = None,
+    queued_as: MessageClass | None = None,
 ) -> int:
     """Write one message per phone; returns how many rows are new.
 
     `params` are shared by all, `own_params` add to them per person id. The same `key`, `subject` and
     `version` never reaches one phone twice, however often a handler runs. Several keys that are told
     `once_as` the same count as one: a phone gets only the first of them. `payer` is the organisation
-    on whose account the texts are counted, of all or per person id.
+    on whose account the texts are counted, of all or per person id. `queued_as` gives it the place of
+    another class in the queue, and changes nothing else.
     """
     wanted = list(dict.fromkeys(person_ids))
     if not wanted:
@@ -183,6 +185,7 @@ def tell(
                 dedupe_key=f"{once_as or key}:{subject_type}:{subject_id}:{version}:{household}",
                 not_before=not_before,
                 valid_until=valid_until,
+                queued_as=queued_as,
             )
         )
     written: int = outbox.enqueue(uow.session, messages)

@@ -8,7 +8,6 @@ from datetime import timedelta
 from sqlalchemy import func, not_, select
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import budgets, second_look
 from coordination.domain.communication.events import (
     NoticeReturned,
     NoticeStopped,
@@ -18,6 +17,8 @@ from coordination.domain.communication.events import (
     QuietPolicySet,
 )
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.notices import second_look
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people import links
 from coordination.domain.people.events import SchoolYearChanged
 from coordination.domain.people.models import ClassGroup, Organisation, Person

@@ -25,6 +25,7 @@ from coordination.domain.practice import services as practice
 from coordination.domain.practice.events import (
     ChildWithdrawn,
     ClassEnrolled,
+    FamiliesNudged,
     PlaceGiven,
     ReminderRulesChanged,
     SessionCancelled,
@@ -296,13 +297,34 @@ def consent_asked(uow: UnitOfWork, event: ConsentAsked) -> None:
     )
 
 
+def families_nudged(uow: UnitOfWork, event: FamiliesNudged) -> None:
+    """The reminder of the clock, sent because somebody pressed a button."""
+    held, activity = _session(uow, event.session_id)
+    request = consents.open_request(uow.session, "session", held.id)
+    if request is not None:
+        _write_to_guardians(
+            uow,
+            "consent_reminder",
+            held,
+            activity,
+            event.child_ids,
+            version=f"by-hand-{uow.now.astimezone(UTC).isoformat()}",
+            request=request,
+            message_class="sign",
+            valid_until=request.due_at,
+        )
+
+
 def consent_answered(uow: UnitOfWork, event: ConsentAnswered) -> None:
     """A yes clears the child; a no gives the place to the next; disagreement waits for the teacher."""
     if event.subject_type != "session":
         return
     session_id, child = event.subject_id, event.child_id
     held = practice.lock_session(uow, session_id=session_id)
-    if held.starts_at <= uow.now:
+    # a class that left early is counted by its list: an answer on the way must not take a child off it
+    if held.starts_at <= uow.now or practice.has_left(
+        uow.session, session_id=session_id, child_id=child
+    ):
         raise TooLate(
             Text(
                 "活动已经开始，不能再登记答复。",

@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.orm import Session
 
 from calendars import workdays
-from coordination.domain.communication import budgets, family_budget
-from coordination.domain.communication.quiet import policy_of
+from coordination.domain.communication.texts import budgets, family_budget
+from coordination.domain.communication.texts.quiet import policy_of
 from coordination.domain.people.schooldays import overrides_between
 from coordination.ground.text import Text
 from notifications.quiet import Gathering, QuietHours, earliest

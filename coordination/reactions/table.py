@@ -52,13 +52,16 @@ from coordination.domain.people.events import (
 )
 from coordination.domain.practice.events import (
     AttendanceTaken,
+    ChildLeftGroup,
     ChildWithdrawn,
     ClassEnrolled,
+    FamiliesNudged,
     PlaceGiven,
     ReminderRulesChanged,
     SessionCancelled,
     SessionMoved,
     SessionPublished,
+    StageClosed,
 )
 from coordination.domain.volunteering.events import ShiftLeft, ShiftReleased, ShiftTaken
 from coordination.ground.events import Event
@@ -69,6 +72,7 @@ from coordination.reactions import (
     on_calendars,
     on_communication,
     on_consents,
+    on_headcount,
     on_people,
     on_practice,
     on_volunteering,
@@ -90,6 +94,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ConsentAnswered: (on_practice.consent_answered,),
     ConsentAsked: (on_practice.consent_asked,),
     ConsentRecorded: (on_consents.recorded,),
+    FamiliesNudged: (on_practice.families_nudged,),
     NoticeHourChosen: (on_people.notice_hour_chosen,),
     NoticeReturned: (on_communication.returned,),
     NoticeStopped: (on_communication.stop,),
@@ -109,6 +114,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     ShiftReleased: (on_volunteering.released,),
     ShiftTaken: (on_volunteering.taken,),
     SignInCodeIssued: (on_accounts.send_code,),
+    StageClosed: (on_headcount.stage_closed,),
     TextsResumed: (on_people.texts_resumed,),
     TextsStopped: (on_people.texts_stopped,),
 }
@@ -119,6 +125,7 @@ SILENT: dict[type[Event], str] = {
     BusySourceRead: "the free times follow by themselves",
     BusySourceRemoved: "the owner did it; the audit line is enough",
     BusySourceTakenIntoUse: "the owner did it; the audit line is enough",
+    ChildLeftGroup: "whoever noted it stands beside the family; the family's page shows it",
     FamilyCalled: "the call or letter was the message; the list and the notice's page show it",
     FamilyFollowedUp: "the list shows it; the family was spoken with",
     FeedChanged: "the owner did it; the audit line is enough",

@@ -14,8 +14,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from coordination.authz.actions import Action
-from coordination.domain.communication import budgets
 from coordination.domain.communication.models import TextReturned
+from coordination.domain.communication.texts import budgets
 from coordination.ground.uow import UnitOfWork
 from notifications import outbox
 from notifications.models import OutboxMessage

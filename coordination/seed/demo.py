@@ -36,7 +36,7 @@ from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.models import ShiftNeed
 from coordination.ground.text import Text
 from coordination.reactions.work import begin
-from coordination.seed import cards
+from coordination.seed import cards, outing
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PASSWORD = "guangming-2026"  # noqa: S105 - a demo on one machine; printed at every start
@@ -150,8 +150,15 @@ GIVEN = (
     "奕辰",
     "诗涵",
 )
-# the first children of class 3(2): the ones the tour and the screens tell of
-TOLD = ("王小雨", "阿依古丽·买买提", "𠮷田悠", "欧阳珺", "司马垚")
+# the children the tour and the screens tell of: the first of class 3(2), and the brothers of two
+TOLD = {
+    **{
+        ("GMSY-3-2", number): name
+        for number, name in enumerate(("王小雨", "阿依古丽·买买提", "𠮷田悠", "欧阳珺", "司马垚"))
+    },
+    ("GMSY-3-1", 0): "王子轩",
+    ("YC-5-1", 0): "艾山·买买提",
+}
 MOTHERS = (
     "敏",
     "丽华",
@@ -247,13 +254,13 @@ def demo_parents(session: Session) -> list[tuple[str, Text]]:
     """Phone and description of two parents to try; empty once the demo children are gone."""
     first = (
         (
-            TOLD[0],
+            TOLD["GMSY-3-2", 0],
             Text(
                 "王小雨的家长，家里另有一个孩子在三（1）班",
                 "a parent of 王小雨 and of a child in 3(1)",
             ),
         ),
-        (TOLD[1], Text("使用英文的家长", "a parent who reads English")),
+        (TOLD["GMSY-3-2", 1], Text("使用英文的家长", "a parent who reads English")),
     )
     found = []
     for child, what in first:
@@ -294,11 +301,13 @@ class Demo:
         self._families()
         cards.write(self.session, self.group["GMSY-3-2"], self.today)
         self._partners()
-        self._activities()
+        planting = self._activities()
         self.session.flush()
         uow = begin(self.session, SYSTEM)
         uow.authorize(Action.SYSTEM_RUN)
         schoolyear.write(uow)
+        teacher = self.session.query(Account).filter_by(login="lijing").one().person_id
+        outing.write(uow, like_id=planting, class_id=self.group["GMSY-3-2"], teacher_id=teacher)
         self.session.flush()
 
     def _add(
@@ -382,17 +391,16 @@ class Demo:
         return str(self._phone)
 
     def _names(self) -> Iterator[str]:
-        for i in range(10_000):
+        for i in range(1, 10_000):  # the first is the name of a child the tour tells of
             yield SURNAMES[i * 7 % len(SURNAMES)] + GIVEN[(i * 3 + i // 20) % len(GIVEN)]
 
     def _families(self) -> None:
         names = self._names()
         children: dict[str, list[int]] = {}
         for code, school, grade, _zh, _en, size in CLASSES:
-            told = iter(TOLD if code == "GMSY-3-2" else ())
-            for _ in range(size):
+            for number in range(size):
                 child = self._person(
-                    next(told, None) or next(names),
+                    TOLD.get((code, number)) or next(names),
                     is_student=True,
                     school_id=self.org[school],
                     grade=grade,
@@ -616,7 +624,7 @@ class Demo:
                 )
             )
 
-    def _activities(self) -> None:
+    def _activities(self) -> int:
         coordinator = self.session.query(Account).filter_by(login="coordinator").one().person_id
         activity = self._add(
             Activity(
@@ -667,3 +675,4 @@ class Demo:
                     state="open",
                 )
             )
+        return activity

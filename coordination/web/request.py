@@ -19,6 +19,8 @@ from coordination.authz.actor import ANONYMOUS, Actor
 from coordination.authz.policy import refuse_unless_allowed
 from coordination.domain.people.actors import actor_of_session
 from coordination.ground import clock
+from coordination.ground.actor import Role
+from coordination.ground.errors import Forbidden
 from coordination.ground.text import LANGUAGES, Language
 from coordination.ground.uow import UnitOfWork
 from coordination.reactions.work import begin
@@ -89,6 +91,19 @@ def _language() -> Language:
         return actor.language
     best = request.accept_languages.best_match(["zh-CN", "zh", "en"], default="zh")
     return "en" if best == "en" else "zh"
+
+
+def any_office() -> int | None:
+    """The district office that the actor administers; None if none."""
+    return min(current_actor().orgs(Role.DISTRICT_ADMIN), default=None)
+
+
+def own_office() -> int:
+    """The same, for pages that are for nobody else; Forbidden if there is none."""
+    found = any_office()
+    if found is None:
+        raise Forbidden()
+    return found
 
 
 def require(action: Action, thing: object = None) -> None:

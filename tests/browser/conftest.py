@@ -23,7 +23,7 @@ from werkzeug.serving import make_server
 
 from coordination.app import create_app
 from coordination.authz.actor import SYSTEM
-from coordination.domain.communication.rounds import open_rounds, write_stretch
+from coordination.domain.communication.notices.rounds import open_rounds, write_stretch
 from coordination.domain.people.contacts import phones_of
 from coordination.ground import clock
 from coordination.reactions import notices

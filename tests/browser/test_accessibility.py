@@ -16,9 +16,9 @@ from rich.console import Console
 from sqlalchemy import Engine, select, text, update
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import child_files
-from coordination.domain.communication import services as communication
-from coordination.domain.communication.handing_in import Handed
+from coordination.domain.communication.files import child_files
+from coordination.domain.communication.files.handing_in import Handed
+from coordination.domain.communication.notices import services as communication
 from coordination.domain.people import links
 from coordination.domain.people.contacts import BAD_NUMBER
 from coordination.domain.people.models import ContactPoint, Guardianship, Person

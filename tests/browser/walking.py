@@ -137,6 +137,8 @@ class Walk:
 NOT_PAGES = {
     "static",
     "feeds.serve",
+    "headcount.state",
+    "headcount.worker",
     "health.process",
     "health.ready",
     "people.template",

@@ -18,9 +18,9 @@ from coordination.authz.actor import Actor
 from coordination.domain.agenda import feeds
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
-from coordination.domain.communication import child_files
-from coordination.domain.communication import services as communication
-from coordination.domain.communication.handing_in import Handed
+from coordination.domain.communication.files import child_files
+from coordination.domain.communication.files.handing_in import Handed
+from coordination.domain.communication.notices import services as communication
 from coordination.domain.people import links
 from coordination.domain.people.models import Account, AccountSession, Guardianship, Person
 from coordination.domain.people.roster import batches

@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 
 from coordination.app import create_app
 from coordination.cli import main
-from coordination.domain.communication import queries
 from coordination.domain.communication.models import Notice, WordingApproval
+from coordination.domain.communication.notices import queries
 from coordination.domain.people.models import ContactPoint
 from coordination.ground import clock, crypto
 from coordination.reactions.carriers import aliyun_paths

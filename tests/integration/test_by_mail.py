@@ -12,7 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from coordination.authz.actions import Action
-from coordination.domain.communication import services
+from coordination.domain.communication.notices import services
 from coordination.domain.people import contacts
 from coordination.ground import clock
 from coordination.ground.text import Text

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication.queries import notices_of
+from coordination.domain.communication.notices.queries import notices_of
 from coordination.domain.people import contacts
 from coordination.domain.people.accounts import sign_in
 from coordination.domain.people.actors import actor_of

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, create_engine
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
-from coordination.domain.communication import queries, services
 from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices import queries, services
 from coordination.domain.people.actors import actor_of
 from coordination.ground import clock
 from coordination.ground.text import Text

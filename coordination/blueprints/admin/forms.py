@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coordination.domain.communication.approvals import STATES
+from coordination.domain.communication.texts.approvals import STATES
 from coordination.domain.people.schooldays import OWN_KINDS
 from coordination.web.forms import (
     AtMost,

@@ -19,15 +19,15 @@ from coordination.blueprints.admin.forms import (
     SecondLookForm,
     TermForm,
 )
-from coordination.domain.communication import approvals, budgets, limits, quiet, second_look
 from coordination.domain.communication.models import WordingApproval
+from coordination.domain.communication.notices import second_look
+from coordination.domain.communication.texts import approvals, budgets, limits, quiet
 from coordination.domain.oversight import audits, traces
 from coordination.domain.oversight import running as circuits_and_jobs
 from coordination.domain.oversight.running import board_of
 from coordination.domain.oversight.wording import job_word, subject_word, table_word, tick_word
 from coordination.domain.people import schooldays as days_of_school
 from coordination.ground import clock
-from coordination.ground.actor import Role
 from coordination.ground.errors import CoordinationError, Forbidden, NotFound
 from coordination.ground.text import LANGUAGES, Language, Text
 from coordination.reactions import catalogue, notices, together, variables
@@ -36,7 +36,7 @@ from coordination.web import delivery
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
 from coordination.web.paging import paged
-from coordination.web.request import current_actor, reading, unit_of_work
+from coordination.web.request import any_office, current_actor, own_office, reading, unit_of_work
 from coordination.web.say import say
 from coordination.web.when import ago, today
 from notifications.segments import Segments, segments
@@ -63,6 +63,7 @@ KINDS = {
     "enrolment_place": Text("候补递补", "A place became free"),
     "session_reminder": Text("活动提醒", "Activity reminder"),
     "session_reminder_staff": Text("活动提醒（工作人员）", "Activity reminder, to staff"),
+    "safe_return": Text("平安返校", "Back at school"),
     "session_return": Text("返校提醒", "Return reminder"),
     "session_roll": Text("补点名提醒", "Reminder of the roll"),
     "session_moved": Text("活动改期", "Activity moved"),
@@ -112,19 +113,14 @@ def _kind(key: str) -> Text:
 @guard(Access.ADMIN)
 def index() -> ResponseReturnValue:
     """What the administration can look up."""
-    return render_template("admin/index.html", office=bool(_office()))
-
-
-def _office() -> int | None:
-    """The district the actor administers; None for who may only look."""
-    return min(current_actor().orgs(Role.DISTRICT_ADMIN), default=None)
+    return render_template("admin/index.html", office=bool(any_office()))
 
 
 @bp.route("/quiet", methods=["GET", "POST"])
 @guard(Access.ADMIN)
 def quiet_hours() -> ResponseReturnValue:
     """When texts wait, or wait for each other, and who did not let them wait, with the reason given."""
-    office = _office()
+    office = any_office()
     if office is None:
         raise Forbidden()
     form = QuietForm()
@@ -166,7 +162,7 @@ def quiet_hours() -> ResponseReturnValue:
 @guard(Access.ADMIN)
 def text_limits() -> ResponseReturnValue:
     """How many texts a phone gets in a day, and what each school's texts have cost this month."""
-    office, form = _own_office(), LimitForm()
+    office, form = own_office(), LimitForm()
     month = budgets.month_of(clock.now())
     with reading() as held:
         most = limits.chosen(held)
@@ -187,7 +183,7 @@ def text_limits() -> ResponseReturnValue:
 @guard(Access.ADMIN)
 def second_looks() -> ResponseReturnValue:
     """Above how many guardians a notice waits for a second person."""
-    office, form = _own_office(), SecondLookForm()
+    office, form = own_office(), SecondLookForm()
     with reading() as held:
         policy = second_look.policy_of(held)
     if not form.is_submitted():
@@ -211,7 +207,7 @@ def second_looks() -> ResponseReturnValue:
 @guard(Access.ADMIN)
 def text_budget(org_id: int) -> ResponseReturnValue:
     """What the texts of a school, or of the district's own notices, may cost in a month."""
-    office, form = _own_office(), BudgetForm()
+    office, form = own_office(), BudgetForm()
     with reading() as held:
         found = budgets.accounts_of_district(held, office, budgets.month_of(clock.now()))
     account = next((a for a in found if a.org_id == org_id), None)
@@ -270,7 +266,7 @@ def _needs_templates() -> bool:
 @guard(Access.ADMIN)
 def wordings() -> ResponseReturnValue:
     """Every text message as it reads in both languages, and whether the provider approves it."""
-    _own_office()
+    own_office()
     with reading() as held:
         rows = approvals.entered(held)
     lines = [(key, _kind(key), _sides(rows, key)) for key in catalogue.messages()]
@@ -290,7 +286,7 @@ def wordings() -> ResponseReturnValue:
 @guard(Access.ADMIN)
 def wording(message: str, language: str) -> ResponseReturnValue:
     """One message in one language: what to hand in, and the provider's id and state."""
-    office, form = _own_office(), ApprovalForm()
+    office, form = own_office(), ApprovalForm()
     if message not in catalogue.messages() or language not in LANGUAGES:
         raise NotFound()
     with reading() as held:
@@ -333,18 +329,11 @@ def wording(message: str, language: str) -> ResponseReturnValue:
     )
 
 
-def _own_office() -> int:
-    office = _office()
-    if office is None:
-        raise Forbidden()
-    return office
-
-
 @bp.get("/schooldays")
 @guard(Access.ADMIN)
 def schooldays() -> ResponseReturnValue:
     """Terms, and the days on which the district departs from the published calendar."""
-    _own_office()
+    own_office()
     now = today()
     with reading() as held:
         terms = days_of_school.terms_of(held)
@@ -373,7 +362,7 @@ def term(term_id: int) -> ResponseReturnValue:
 
 
 def _term_page(term_id: int | None) -> ResponseReturnValue:
-    office, form, known = _own_office(), TermForm(), None
+    office, form, known = own_office(), TermForm(), None
     if term_id is not None:
         with reading() as held:
             known = next((t for t in days_of_school.terms_of(held) if t.id == term_id), None)
@@ -402,7 +391,7 @@ def _term_page(term_id: int | None) -> ResponseReturnValue:
 @guard(Access.ADMIN)
 def remove_term(term_id: int) -> ResponseReturnValue:
     """Take a term out."""
-    office = _own_office()
+    office = own_office()
     with _told(Text("学期已删除。", "The term is removed.")), unit_of_work() as uow:
         days_of_school.remove_term(uow, org_id=office, term_id=term_id)
     return redirect(url_for("admin.schooldays"), 303)
@@ -412,7 +401,7 @@ def remove_term(term_id: int) -> ResponseReturnValue:
 @guard(Access.ADMIN)
 def new_days() -> ResponseReturnValue:
     """Make days off, make-up days or exam days."""
-    office, form = _own_office(), DaysForm()
+    office, form = own_office(), DaysForm()
     first, last = form.first.data, form.last.data
     if form.validate_on_submit() and first is not None and last is not None:
         with attempt(form) as done, unit_of_work() as uow:
@@ -434,7 +423,7 @@ def new_days() -> ResponseReturnValue:
 @guard(Access.ADMIN)
 def remove_day(day_id: int) -> ResponseReturnValue:
     """Let the published calendar hold for a day again."""
-    office = _own_office()
+    office = own_office()
     done = Text("已恢复为国家公布的安排。", "The published calendar holds for that day again.")
     with _told(done), unit_of_work() as uow:
         days_of_school.clear_day(uow, org_id=office, day_id=day_id)

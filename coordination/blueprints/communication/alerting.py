@@ -7,11 +7,11 @@ from datetime import datetime, time
 from flask import redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from coordination.blueprints.communication import compose
+from coordination.blueprints.communication import addressing, preview
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import AlertForm
-from coordination.domain.communication import alerts, queries, reach, rules
-from coordination.domain.communication import calls as domain_calls
+from coordination.domain.communication.notices import alerts, queries, reach, rules
+from coordination.domain.communication.unanswered import calls as domain_calls
 from coordination.ground import clock, crypto
 from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text
@@ -31,7 +31,7 @@ def alert() -> ResponseReturnValue:
     """Choose what has happened, check it, send it."""
     form = AlertForm()
     with reading() as held:
-        somebody = compose.offer(held, form)
+        somebody = addressing.offer(held, form)
     if not form.draft_key.data:
         form.draft_key.data = crypto.new_token()
     step = request.form.get("step", "")
@@ -75,14 +75,14 @@ def _check(form: AlertForm) -> ResponseReturnValue:
             title_en=title.en,
             body_zh=body.zh,
             body_en=body.en,
-            links_allowed=compose.links_allowed(),
+            links_allowed=preview.links_allowed(),
         )
-        found = compose.concerns_for(held, form, title, body)
+        found = addressing.concerns_for(held, form, title, body)
         rules.refuse_concerns([c for c in found if c.stops], ())
-        whom = compose.whom_of(held, form)
+        whom = addressing.whom_of(held, form)
         if whom.org_id is None:
             reach.refuse_no_classes()
-        seconds = compose.seconds_of(held, whom, urgent=True)
+        seconds = addressing.seconds_of(held, whom, urgent=True)
     if not done.ok:
         return _form(form, somebody=True)
     return render_form(
@@ -92,7 +92,7 @@ def _check(form: AlertForm) -> ResponseReturnValue:
         title=title,
         body=body,
         seconds=seconds,
-        previews=compose.previews_of(whom.counts, whom.sender, title),
+        previews=preview.previews_of(whom.counts, whom.sender, title),
         concerns=[(_field_words(c.field), c.says) for c in found],
         kinds=" ".join(sorted({c.kind for c in found})),
     )
@@ -122,13 +122,13 @@ def _send(form: AlertForm) -> ResponseReturnValue | None:
             class_ids=[] if form.org_id.data else form.class_ids.data or [],
             org_id=int(form.org_id.data) if form.org_id.data else None,
             looked_at=(form.looked_at.data or "").split(),
-            links_allowed=compose.links_allowed(),
+            links_allowed=preview.links_allowed(),
         )
         notice_id, waits = notice.id, notice.state == "awaiting"
     if not done.ok or notice_id is None:
         return None
     if waits:
-        say(compose.HANDED_OVER)
+        say(preview.HANDED_OVER)
         return redirect(url_for("communication.show", notice_id=notice_id), 303)
     say(Text("紧急通知正在发出。", "The alert is on its way."))
     return redirect(url_for("communication.confirmed", notice_id=notice_id), 303)

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.blueprint import bp
-from coordination.domain.communication import calls, queries
+from coordination.domain.communication.notices import queries
+from coordination.domain.communication.unanswered import calls
 from coordination.ground.errors import Conflict
 from coordination.ground.text import Text
 from coordination.web import delivery, when

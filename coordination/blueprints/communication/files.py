@@ -10,16 +10,15 @@ from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import FileStorage
-from wtforms import MultipleFileField, SelectField
+from wtforms import MultipleFileField, RadioField, SelectField
 
 from coordination.authz.actor import Actor
-from coordination.blueprints.communication import compose
+from coordination.blueprints.communication import addressing, preview, typed
 from coordination.blueprints.communication.blueprint import bp
-from coordination.blueprints.communication.forms import NoticeForm
-from coordination.domain.communication import budgets, child_files, queries, services
-from coordination.domain.communication.audience import audience_of_children
-from coordination.domain.communication.filetypes import MIME
-from coordination.domain.communication.handing_in import (
+from coordination.blueprints.communication.forms import CHOICE, DO, LEVELS, NoticeForm
+from coordination.domain.communication.files import child_files
+from coordination.domain.communication.files.filetypes import MIME
+from coordination.domain.communication.files.handing_in import (
     MB,
     MOST_ALL,
     MOST_EACH,
@@ -28,6 +27,9 @@ from coordination.domain.communication.handing_in import (
     Refused,
 )
 from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices import queries, services
+from coordination.domain.communication.notices.audience import audience_of_children
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.models import ClassGroup, Organisation
 from coordination.domain.people.recipients import children_in
 from coordination.ground import clock, crypto
@@ -52,6 +54,10 @@ class WordsForm(NoticeForm):
     """What a notice says, without whom it goes to and when: one class, at once."""
 
     org_id = class_ids = send_on = send_time = test_key = None  # type: ignore[assignment]
+    options_zh = options_en = None  # type: ignore[assignment]
+
+    # with a file of its own for each child there is nothing to choose
+    level = RadioField(DO, choices=[c for c in LEVELS if c[0] != CHOICE], default="confirm")
 
     def validate(self, extra_validators: Any = None) -> bool:
         """Without the times there is nothing that belongs together."""
@@ -95,9 +101,9 @@ def new_files() -> ResponseReturnValue:
         with attempt(form) as done, unit_of_work() as uow:
             notice_id = child_files.begin(
                 uow,
-                draft_key=(form.draft_key.data or "")[: compose.LONGEST_KEY],
+                draft_key=(form.draft_key.data or "")[: typed.LONGEST_KEY],
                 class_id=form.class_id.data,
-                **compose.said_in(form),
+                **typed.said_in(form),
             ).id
             refused = child_files.add(uow, notice_id=notice_id, handed=_received(form))
         if done.ok and notice_id is not None:
@@ -127,9 +133,9 @@ def check_files(notice_id: int) -> ResponseReturnValue:
         sending = request.form.get("step") == "send"
         with attempt(form) as done, unit_of_work() as uow:
             if sending:
-                child_files.send(uow, notice_id=notice_id, **compose.said_in(form))
+                child_files.send(uow, notice_id=notice_id, **typed.said_in(form))
             else:
-                child_files.change(uow, notice_id=notice_id, **compose.said_in(form))
+                child_files.change(uow, notice_id=notice_id, **typed.said_in(form))
         if done.ok:
             say(
                 Text("材料已发送。", "The files are on their way.")
@@ -142,7 +148,7 @@ def check_files(notice_id: int) -> ResponseReturnValue:
 
 
 def _as_typed(notice: Notice) -> dict[str, object]:
-    return {**compose.as_typed(notice), "looked_at": ""}
+    return {**typed.as_typed(notice), "looked_at": ""}
 
 
 def _check(
@@ -168,7 +174,7 @@ def _check(
         )
     more = more or MoreForm(formdata=None)
     _offer(more, lines)
-    previews = compose.previews_of(whom.counts, whom.sender, title)
+    previews = preview.previews_of(whom.counts, whom.sender, title)
     page, status = render_form(
         "communication/files_check.html",
         form,
@@ -182,7 +188,7 @@ def _check(
         concerns=[(getattr(form, c.field).label.text, c.says) for c in found if not c.stops],
         kinds=" ".join(sorted({c.kind for c in found})),
         previews=previews,
-        cost=compose.cost_of(previews),
+        cost=preview.cost_of(previews),
         limits=LIMITS,
         accept=ACCEPT,
     )
@@ -204,18 +210,18 @@ def _offer(more: MoreForm, lines: Sequence[child_files.FileLine]) -> None:
 
 def _addressees(
     held: Session, notice: Notice, lines: Sequence[child_files.FileLine], form: WordsForm
-) -> compose.Addressees:
+) -> addressing.Addressees:
     group = held.get_one(ClassGroup, notice.class_ids[0])
     school = held.get_one(Organisation, notice.school_id)
     audience = audience_of_children(
         held, {line.child_id: line.child for line in lines if line.name is not None}, when.today()
     )
-    alone = compose.alone(form)
+    alone = typed.alone(form)
     texts_at = clock.now() + alone if alone else None
     leaves = texts_at or clock.now()
-    return compose.Addressees(
+    return addressing.Addressees(
         label=Text(group.name_zh, group.name_en),
-        sender=compose.sender_of([group], school),
+        sender=addressing.sender_of([group], school),
         counts=audience.counts(),
         audience=audience,
         wait=wait_of_notice(held, leaves, when.zone()),

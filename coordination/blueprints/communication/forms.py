@@ -13,7 +13,7 @@ from wtforms import (  # type: ignore[attr-defined]  # the stubs are older than 
     SelectMultipleField,
 )
 
-from coordination.domain.communication import alerts
+from coordination.domain.communication.notices import alerts
 from coordination.ground.text import Text
 from coordination.web.forms import (
     Form,
@@ -27,12 +27,22 @@ from coordination.web.forms import (
 )
 
 PAGE = "page"
+# families choose one of the options: a confirmation that says which
+CHOICE = "choice"
 # the spans of `rules.LADDERS` in words
 SPANS = {
     4: Text("4 小时", "4 hours"),
     24: Text("1 天", "1 day"),
     48: Text("2 天", "2 days"),
 }
+
+
+DO = both("需要家长做什么", "What families should do")
+LEVELS = [
+    ("confirm", both("点“确认收到”", "Press 'confirm'")),
+    (CHOICE, both("选一项（接龙、报名、统计）", "Choose one answer (sign-up, count)")),
+    ("info", both("阅读即可", "Just read it")),
+]
 
 
 class LookForm(Form):
@@ -105,14 +115,10 @@ class NoticeForm(WhomForm):
     title_en = LineField(both("标题（英文）", "Title (English)"))
     body_zh = ParagraphField(both("正文（中文）", "Text (Chinese)"))
     body_en = ParagraphField(both("正文（英文）", "Text (English)"))
-    level = RadioField(
-        both("需要家长做什么", "What families should do"),
-        choices=[
-            ("confirm", both("点“确认收到”", "Press 'confirm'")),
-            ("info", both("阅读即可", "Just read it")),
-        ],
-        default="confirm",
-    )
+    level = RadioField(DO, choices=LEVELS, default="confirm")
+    # one a line, in the same order in both
+    options_zh = ParagraphField(both("选项（中文）", "Options (Chinese)"), [Optional()])
+    options_en = ParagraphField(both("选项（英文）", "Options (English)"), [Optional()])
     urgent_reason = LineField(both("不能等的理由", "Why it cannot wait"), [Optional()])
     due_on = LocalDateField(both("最晚回复日期", "Answer by"), [Optional()])
     # both empty: at once

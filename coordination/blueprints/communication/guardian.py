@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 
 from flask import redirect, render_template, request, url_for
@@ -11,10 +12,11 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.blueprint import bp
-from coordination.domain.communication import child_files, queries, reach, services
-from coordination.domain.communication.filetypes import MIME
+from coordination.domain.communication.files import child_files
+from coordination.domain.communication.files.filetypes import MIME
 from coordination.domain.communication.models import Notice
-from coordination.domain.communication.queries import InboxLine
+from coordination.domain.communication.notices import choices, queries, reach, services
+from coordination.domain.communication.notices.queries import InboxLine
 from coordination.domain.people import links
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import Organisation
@@ -48,6 +50,15 @@ def _by_code(code: str) -> tuple[Actor, int]:
         return _holder(held, code, "notice")
 
 
+@dataclass(frozen=True, slots=True)
+class _Choosing:
+    """A child for whom something is to be chosen."""
+
+    id: int
+    name: str
+    chosen: Text | None
+
+
 def _notice_page(
     actor: Actor, notice_id: int, action: str, file_at: Callable[[int], str], back: str = ""
 ) -> ResponseReturnValue:
@@ -61,6 +72,8 @@ def _notice_page(
         notice = held.get_one(Notice, notice_id)
         school = held.get_one(Organisation, notice.school_id)
         names = queries.names_of(held, set(children))
+        chosen = choices.chosen_for(held, notice_id, children)
+    options = choices.offered_by(notice)
     files = children if notice.reach == reach.CHILDREN else []
     return render_template(
         "communication/notice.html",
@@ -69,6 +82,12 @@ def _notice_page(
         school=Text(school.name_zh, school.name_en),
         children=[mask_name(names[c]) for c in children],
         files=[(mask_name(names[c]), file_at(c)) for c in files],
+        options=options,
+        choosing=[
+            _Choosing(c, mask_name(names[c]), options[chosen[c]] if c in chosen else None)
+            for c in (children if options else [])
+        ],
+        open_to_choose=choices.is_open(notice, clock.now()),
         can_be_opened=child_files.can_be_opened(notice, clock.now()),
         until=child_files.kept_until(notice),
         title=Text(notice.title_zh, notice.title_en),
@@ -175,7 +194,12 @@ def confirm_mine(notice_id: int) -> ResponseReturnValue:
 
 
 def _acknowledge(notice_id: int) -> None:
+    choice = request.form.get("choice", type=int)
     with unit_of_work() as uow:
+        if choice is not None:
+            child = request.form.get("child", 0, type=int)
+            choices.choose(uow, notice_id=notice_id, child_id=child, position=choice)
+            return
         services.acknowledge(
             uow, notice_id=notice_id, confirm=request.form.get("answer") == "confirm"
         )
@@ -241,7 +265,9 @@ def unanswered(session: Session, actor: Actor, _now: datetime) -> list[Waiting]:
         Waiting(
             title=Text(line.notice.title_zh, line.notice.title_en),
             url=url_for("communication.mine", notice_id=line.notice.id),
-            detail=Text("请确认收到", "Please confirm")
+            detail=Text("请选一项", "Please choose")
+            if line.notice.options_zh
+            else Text("请确认收到", "Please confirm")
             if line.notice.level == "confirm"
             else Text("新通知，请查看", "New; please read it"),
             due=line.notice.due_at,

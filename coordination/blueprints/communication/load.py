@@ -10,16 +10,15 @@ from flask.typing import ResponseReturnValue
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import FamilyBudgetForm
 from coordination.domain.agenda.queries import week_of
-from coordination.domain.communication import family_budget, load
+from coordination.domain.communication.texts import family_budget, load
 from coordination.ground import clock
-from coordination.ground.actor import Role
 from coordination.ground.errors import Forbidden
 from coordination.ground.text import Text
 from coordination.web import when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
 from coordination.web.paging import sliced
-from coordination.web.request import current_actor, reading, unit_of_work
+from coordination.web.request import any_office, current_actor, own_office, reading, unit_of_work
 from coordination.web.say import say
 
 # what the lower table of the page is by
@@ -57,7 +56,7 @@ def load_of(school_id: int) -> ResponseReturnValue:
         places=places,
         # whoever opens a school from the district's page finds the way back
         district=next((p for p in places if p.id == org.parent_id), None),
-        may_set=bool(_office()),
+        may_set=bool(any_office()),
         week=week,
         number=number,
         sunday=monday + timedelta(days=6),
@@ -94,17 +93,11 @@ def _monday() -> date | None:
     return day - timedelta(days=day.weekday()) if 2000 <= day.year <= 2100 else None
 
 
-def _office() -> int | None:
-    return min(current_actor().orgs(Role.DISTRICT_ADMIN), default=None)
-
-
 @bp.route("/load/budget", methods=["GET", "POST"])
 @guard(Access.ADMIN)
 def load_budget() -> ResponseReturnValue:
     """How many routine texts a family should get in a week."""
-    office, form = _office(), FamilyBudgetForm()
-    if office is None:
-        raise Forbidden()
+    office, form = own_office(), FamilyBudgetForm()
     with reading() as held:
         known = family_budget.chosen(held)
     if not form.is_submitted():

@@ -10,10 +10,10 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
-from coordination.blueprints.communication import compose
+from coordination.blueprints.communication import addressing, preview
 from coordination.blueprints.communication.blueprint import bp
 from coordination.blueprints.communication.forms import LookForm
-from coordination.domain.communication import second_look
+from coordination.domain.communication.notices import second_look
 from coordination.domain.people.models import Person
 from coordination.ground.text import Text
 from coordination.web import when
@@ -44,7 +44,7 @@ def look(notice_id: int) -> ResponseReturnValue:
             if back:
                 say(Text("已退回。家长没有收到。", "Given back; no family has it."))
             elif notice.state == "scheduled" and notice.send_at:
-                zh, en = compose.moments(notice.send_at)
+                zh, en = preview.moments(notice.send_at)
                 say(Text(f"复核通过，将于 {zh} 发出。", f"Approved: it leaves on {en}."))
             else:
                 say(Text("复核通过，通知已发出。", "Approved: the notice is on its way."))
@@ -59,7 +59,7 @@ def look(notice_id: int) -> ResponseReturnValue:
             writer=held.get_one(Person, notice.sender_id).name,
             own=notice.sender_id == current_actor().person_id,
             second=second_look.name_of(held, notice.approved_by_id or notice.returned_by_id),
-            **compose.said_of(held, notice),
+            **addressing.said_of(held, notice),
         )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from coordination.authz.actions import Action
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication import (
+    addressing,
     alerting,
     calls,
     compose,
@@ -18,22 +19,26 @@ from coordination.blueprints.communication import (
     guardian,
     load,
     looking,
+    preview,
     unreachable,
 )
 from coordination.blueprints.communication.blueprint import bp
-from coordination.domain.communication import calls as domain_calls
-from coordination.domain.communication import (
-    child_files,
+from coordination.domain.communication.files import child_files
+from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices import (
+    choices,
     dispatch,
     queries,
     reach,
     second_look,
     services,
-    silence,
 )
-from coordination.domain.communication.load import places as places_to_count
-from coordination.domain.communication.models import Notice
-from coordination.domain.communication.unreachable import may_look as may_look_for_families
+from coordination.domain.communication.texts.load import places as places_to_count
+from coordination.domain.communication.unanswered import calls as domain_calls
+from coordination.domain.communication.unanswered import silence
+from coordination.domain.communication.unanswered.unreachable import (
+    may_look as may_look_for_families,
+)
 from coordination.ground import clock
 from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text
@@ -106,6 +111,7 @@ def show(notice_id: int) -> ResponseReturnValue:
         second = second_look.name_of(held, notice.approved_by_id)
         due = notice.ladder_at
         looks = child_files.may_look(current_actor(), notice)
+        tally = choices.tally_of(held, current_actor(), notice) if notice.options_zh else []
         filed = child_files.lines_of(held, notice, when.today()) if looks else []
         text_at = due if alone else None
         if text_at and (wait := wait_of_notice(held, text_at, when.zone())):
@@ -127,6 +133,8 @@ def show(notice_id: int) -> ResponseReturnValue:
         may_call=may_call,
         second=second,
         filed=filed,
+        tally=tally,
+        children_asked=sum(line.count for line in tally),
         can_be_opened=child_files.can_be_opened(notice, clock.now()),
         until=child_files.kept_until(notice),
         wanted=wanted,
@@ -149,7 +157,7 @@ def _show_unsent(held: Session, notice: Notice) -> str:
         may_write=reach.may_nudge(current_actor(), notice),
         seconds=[person.name for person in seconds] if waits else [],
         may_look=waits and current_actor().person_id in {person.id for person in seconds},
-        **compose.said_of(held, notice),
+        **addressing.said_of(held, notice),
     )
 
 
@@ -245,8 +253,8 @@ def stop(notice_id: int) -> ResponseReturnValue:
 
 def _chased(count: int, *, alone: bool) -> Text:
     """What pressing the button has done; `alone` says that the notice was on the platform only."""
-    if wait := compose.wait_at(clock.now()):
-        zh, en = compose.moments(wait.until)
+    if wait := preview.wait_at(clock.now()):
+        zh, en = preview.moments(wait.until)
         if alone:
             return Text(
                 f"将于 {zh} 给 {count} 位还没回应的家长发短信。",

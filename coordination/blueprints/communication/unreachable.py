@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Actor
 from coordination.blueprints.communication.blueprint import bp
-from coordination.domain.communication import unreachable
+from coordination.domain.communication.unanswered import unreachable
 from coordination.ground import clock
 from coordination.ground.errors import Invalid
 from coordination.ground.text import Text

@@ -13,9 +13,11 @@ from coordination.domain.agenda.audiences import family_audiences
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.agenda.queries import entries_between
 from coordination.domain.care.cards import standing_of
-from coordination.domain.communication import queries
+from coordination.domain.communication.notices import queries
 from coordination.domain.people import hours
 from coordination.domain.people.family import OwnChild, children_of, tell_apart
+from coordination.domain.practice.headcount import stages
+from coordination.domain.practice.headcount.watching import whereabouts
 from coordination.ground import clock
 from coordination.ground.text import Text
 from coordination.web.forms import attempt, render_form
@@ -28,6 +30,14 @@ from coordination.web.when import today, zone
 bp = Blueprint("family", __name__)
 
 AHEAD = timedelta(days=60)
+# what a finished count says to a family
+IS_AT = {
+    stages.LEAVE: Text("已出校", "has left school"),
+    stages.ARRIVE: Text("已到达", "has arrived"),
+    stages.LUNCH: Text("已用午餐", "has had lunch"),
+    stages.BOARD: Text("已上车返程", "is on the way back"),
+    stages.BACK: Text("已回到学校", "is back at school"),
+}
 NOTICES = 5
 
 
@@ -57,9 +67,11 @@ def index() -> ResponseReturnValue:
         entries = entries_between(held, audiences, now, now + AHEAD)
         inbox = queries.inbox_of(held, actor)
         cards = standing_of(held, actor, today(), zone())
+        out = whereabouts(held, actor, now)
     if chosen:
         waiting = [w for w in waiting if not w.child_ids or chosen.id in w.child_ids]
         inbox = [line for line in inbox if chosen.id in line.child_ids]
+        out = [w for w in out if w.child_id == chosen.id]
     return render_template(
         "family/index.html",
         waiting=waiting,
@@ -69,6 +81,9 @@ def index() -> ResponseReturnValue:
         coming=[_coming(e) for e in entries],
         inbox=inbox[:NOTICES],
         cards=cards,
+        out=out,
+        is_at=IS_AT,
+        left_because=stages.ON_THE_WAY,
     )
 
 

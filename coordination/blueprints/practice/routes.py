@@ -24,9 +24,10 @@ from coordination.domain.care.leading import counts_of
 from coordination.domain.consents import services as consents
 from coordination.domain.consents.paper import children_to_record
 from coordination.domain.consents.rules import STATES as CONSENTS
+from coordination.domain.oversight.readiness import readiness_of
 from coordination.domain.people.models import ClassGroup
 from coordination.domain.people.recipients import children_of_classes, guardians_of_children
-from coordination.domain.practice import queries, rules, services
+from coordination.domain.practice import nudging, queries, rules, services
 from coordination.domain.volunteering import services as volunteering
 from coordination.domain.volunteering.queries import shifts_of_session
 from coordination.ground import clock
@@ -193,6 +194,9 @@ def show(session_id: int) -> ResponseReturnValue:
         next_reminder = reminders.next_of(held, session_id)
         missed = reminders.missed(held, session_id)
         going, with_card = counts_of(held, actor, line)
+        ahead = line.session.state in services.OPEN and line.session.starts_at > clock.now()
+        ready = readiness_of(held, [session_id])[session_id] if ahead else None
+        to_nudge = nudging.to_nudge(held, actor, session_id, clock.now()) if ahead else 0
     taken = {c.group.id for c in everybody}
     school_side = actor.roles & {Role.DISTRICT_ADMIN, Role.COORDINATOR} or children
     return render_template(
@@ -211,6 +215,8 @@ def show(session_id: int) -> ResponseReturnValue:
             line.session.cancel_reason, line.session.cancel_note_zh, line.session.cancel_note_en
         ),
         may_plan=allowed(actor, Action.ACTIVITY_PLAN),
+        ready=ready,
+        to_nudge=to_nudge,
         may_enrol=any(g.id not in taken for g in enrollable) and line.session.state == "open",
         sees_helpers=bool(school_side),
         next_reminder=next_reminder,

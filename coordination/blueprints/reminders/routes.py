@@ -16,15 +16,20 @@ from coordination.blueprints.reminders.forms import RuleForm
 from coordination.domain.practice import reminding
 from coordination.domain.practice.reminding import Place, Rule
 from coordination.ground import clock
-from coordination.ground.actor import Role
-from coordination.ground.errors import CoordinationError, Forbidden
+from coordination.ground.errors import CoordinationError
 from coordination.ground.text import Text
 from coordination.reactions import notices, quiet_hours, reminders
 from coordination.reactions.reminders import Upcoming
 from coordination.web import when
 from coordination.web.forms import attempt, render_form
 from coordination.web.guards import Access, guard
-from coordination.web.request import current_actor, language, reading, require, unit_of_work
+from coordination.web.request import (
+    language,
+    own_office,
+    reading,
+    require,
+    unit_of_work,
+)
 from coordination.web.say import say
 from notifications.templates import placeholders
 
@@ -69,10 +74,7 @@ class Next:
 
 
 def _district() -> Place:
-    office = min(current_actor().orgs(Role.DISTRICT_ADMIN), default=None)
-    if office is None:
-        raise Forbidden()
-    return Place("district", office)
+    return Place("district", own_office())
 
 
 @bp.route("/admin/reminders", methods=["GET", "POST"])

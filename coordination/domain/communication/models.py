@@ -11,6 +11,7 @@ from sqlalchemy import (
     Identity,
     Index,
     LargeBinary,
+    SmallInteger,
     UniqueConstraint,
     text,
 )
@@ -42,6 +43,9 @@ class Notice(Row, Base):
     body_zh: Mapped[str]
     body_en: Mapped[str]
     level: Mapped[str]
+    # what families choose from, in both languages and one order; empty where they only confirm
+    options_zh: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    options_en: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
     state: Mapped[str]
     due_at: Mapped[datetime | None]
     # set when the sender had the texts leave in quiet hours too, and why
@@ -79,6 +83,11 @@ class Notice(Row, Base):
             "ix_notice_unlooked", "id", postgresql_where=text("state in ('awaiting', 'returned')")
         ),
         CheckConstraint("level in ('info','confirm')", name="level"),
+        CheckConstraint(
+            "cardinality(options_zh) = cardinality(options_en) and cardinality(options_zh) <> 1"
+            " and (level = 'confirm' or cardinality(options_zh) = 0)",
+            name="options",
+        ),
         CheckConstraint(
             "state in ('draft','awaiting','returned','scheduled','sent','cancelled')", name="state"
         ),
@@ -286,8 +295,8 @@ class NoticeRecipient(Row, Base):
     read_at: Mapped[datetime | None]
     confirmed_at: Mapped[datetime | None]
     nudges: Mapped[int] = mapped_column(server_default="0")
-    # told by phone, or by a letter whose slip came back: when, and which member of staff said so. The
-    # guardian's own answer stays apart
+    # told by phone, or by a letter whose slip came back: when, and which member of staff said so;
+    # nobody, where the child's other guardian has chosen. The guardian's own answer stays apart
     reached_at: Mapped[datetime | None]
     reached_by_id: Mapped[int | None] = mapped_column(ForeignKey("person.id"))
     by_letter: Mapped[bool] = mapped_column(server_default=text("false"))
@@ -296,11 +305,28 @@ class NoticeRecipient(Row, Base):
     __table_args__ = (Index("uq_notice_recipient", "notice_id", "guardian_id", unique=True),)
 
     @property
-    def told(self) -> Literal["", "phone", "letter"]:
-        """How the school told them beside the message, if it did."""
+    def told(self) -> Literal["", "phone", "letter", "family"]:
+        """How the school told them beside the message, if it did, or that the family has answered."""
         if self.reached_at is None:
             return ""
+        if self.reached_by_id is None:
+            return "family"
         return "letter" if self.by_letter else "phone"
+
+
+class NoticeChoice(Row, Base):
+    """家长的选择: which of a notice's options was chosen for a child, and by whom; the last word counts."""
+
+    __tablename__ = "notice_choice"
+    notice_id: Mapped[int] = mapped_column(ForeignKey("notice.id"))
+    child_id: Mapped[int] = mapped_column(ForeignKey("person.id"), index=True)
+    # counted from nought, in the order of the options
+    position: Mapped[int] = mapped_column(SmallInteger)
+    guardian_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
+    chosen_at: Mapped[datetime]
+
+    __scope__ = {"child": "child_id"}
+    __table_args__ = (UniqueConstraint("notice_id", "child_id"),)
 
 
 class ChildFile(Row, Base):

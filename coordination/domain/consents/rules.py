@@ -9,9 +9,6 @@ from datetime import datetime, timedelta
 
 from coordination.ground.text import Text
 
-# A change of one of these makes a new version of the consent (B35); others do not.
-PROTECTED = ("starts_at", "ends_at", "return_at", "place_zh", "place_en")
-
 STATES = {
     "no_answer": Text("未答复", "No answer"),
     "given": Text("同意", "Agreed"),
@@ -61,6 +58,7 @@ def answers_until(due_at: datetime, noted_at: datetime | None) -> datetime:
 
 
 def text_hash(title: Text, body: Text) -> str:
-    """Evidence of what was shown."""
+    """Evidence of what was shown. Another hash is another question, and is asked again: so what a
+    family agrees to (times, places, what to bring) must stand in the text, and nothing else."""
     joined = "\x00".join((title.zh, title.en, body.zh, body.en))
     return hashlib.sha256(joined.encode()).hexdigest()

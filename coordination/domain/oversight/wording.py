@@ -95,6 +95,7 @@ _TICKS = {
     "give back unsent texts": Text("退回没发出的短信费用", "Give back what was not sent"),
     "erase children's files": Text("清除孩子的材料", "Erase children's files"),
     "erase health cards": Text("清除健康提示卡", "Erase health cards"),
+    "erase head-counts": Text("清除点名明细", "Erase details of head-counts"),
     "erase old texts": Text("清除旧消息正文", "Erase old texts"),
     "forget expired sign-ins": Text("清除过期登录", "Forget expired sign-ins"),
     "tidy calendars": Text("整理日历", "Tidy calendars"),

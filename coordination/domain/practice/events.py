@@ -57,6 +57,14 @@ class SessionCancelled(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class FamiliesNudged(Event):
+    """Somebody asked the families of these children once more for their answer."""
+
+    session_id: int
+    child_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ReminderRulesChanged(Event):
     """A place (`district`, `school` or `activity`, with its id) has other rules of reminders."""
 
@@ -69,3 +77,21 @@ class AttendanceTaken(Event):
     """The roll was called."""
 
     session_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageClosed(Event):
+    """A class was counted at a stage of the day: these children are with it."""
+
+    session_id: int
+    class_id: int
+    stage: str
+    child_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildLeftGroup(Event):
+    """A child is not with its class any more, for a reason that is known."""
+
+    session_id: int
+    child_id: int

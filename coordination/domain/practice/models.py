@@ -89,6 +89,8 @@ class ClassEnrolment(Row, Base):
     signed_up_by_id: Mapped[int] = mapped_column(ForeignKey("person.id"))
     adults: Mapped[int] = mapped_column(SmallInteger)
     needs: Mapped[str] = mapped_column(server_default="")
+    # when its families were last asked for their answer, but for the clock's own reminders
+    asked_at: Mapped[datetime | None]
 
     __scope__ = {"class": "class_id", "school": "school_id"}
     __table_args__ = (Index("uq_class_enrolment", "session_id", "class_id", unique=True),)
@@ -136,6 +138,23 @@ class Attendance(Row, Base):
 
     __table_args__ = (
         CheckConstraint("status in ('present','absent','late','left_early')", name="status"),
+    )
+
+
+class AdultRatio(Row, Base):
+    """师生比: for how many children the district wants one adult, by stage of school (B92)."""
+
+    __tablename__ = "adult_ratio"
+    org_id: Mapped[int] = mapped_column(ForeignKey("organisation.id"), unique=True)
+    low: Mapped[int] = mapped_column(SmallInteger)
+    high: Mapped[int] = mapped_column(SmallInteger)
+    middle: Mapped[int] = mapped_column(SmallInteger)
+
+    __scope__ = {"school": "org_id"}
+    __table_args__ = (
+        CheckConstraint(
+            "least(low, high, middle) >= 1 and greatest(low, high, middle) <= 50", name="children"
+        ),
     )
 
 

@@ -25,6 +25,7 @@ from coordination.domain.practice.models import (
     Enrolment,
     PracticeSession,
 )
+from coordination.domain.practice.services import OPEN
 from coordination.ground import clock
 from coordination.ground.actor import Actor, Role
 from coordination.ground.errors import NotFound
@@ -134,6 +135,30 @@ def sessions_open_to(
         .limit(limit)
     )
     return [SessionLine(s, a, b, 0) for s, a, b in rows]
+
+
+def sessions_to_prepare(
+    session: Session, actor: Actor, now: datetime, until: datetime, *, limit: int = 10
+) -> list[SessionLine]:
+    """Sessions that leave before `until`: all for who plans them, for others those of their classes."""
+    query = (
+        select(PracticeSession, Activity, Organisation)
+        .join(Activity, Activity.id == PracticeSession.activity_id)
+        .join(Organisation, Organisation.id == PracticeSession.base_id)
+        .where(
+            PracticeSession.state.in_(OPEN),
+            PracticeSession.starts_at > now,
+            PracticeSession.starts_at <= until,
+        )
+        .order_by(PracticeSession.starts_at, PracticeSession.id)
+        .limit(limit)
+    )
+    if not allowed(actor, Action.ACTIVITY_PLAN):
+        own = select(ClassEnrolment.session_id).where(
+            where_visible(ClassEnrolment, actor, Action.ENROLMENT_CLASS)
+        )
+        query = query.where(PracticeSession.id.in_(own))
+    return [SessionLine(s, a, b, 0) for s, a, b in session.execute(query)]
 
 
 def activities(session: Session, actor: Actor) -> list[tuple[Activity, Organisation, int]]:

@@ -193,6 +193,7 @@ def enrol_class(
             signed_up_by_id=uow.actor.person_id or 0,
             adults=adults,
             needs=needs,
+            asked_at=uow.now,
         )
     )
     for number, child in enumerate([*placed, *waiting], start=1):
@@ -266,6 +267,20 @@ def give_back(uow: UnitOfWork, *, session_id: int, child_id: int, state: str) ->
         _count(uow, held, -1)  # the freed place and its child must not stand in the next one's way
         _promote(uow, held)
     uow.record(ChildWithdrawn(session_id, child_id))
+
+
+def has_left(session: Session, *, session_id: int, child_id: int) -> bool:
+    """Whether the child was counted as it left school."""
+    return (
+        session.scalar(
+            select(Enrolment.id).where(
+                Enrolment.session_id == session_id,
+                Enrolment.child_id == child_id,
+                Enrolment.state == "attended",
+            )
+        )
+        is not None
+    )
 
 
 def clear(uow: UnitOfWork, *, session_id: int, child_id: int) -> None:
@@ -352,6 +367,10 @@ def move_session(
     held.signup_until = min(held.signup_until, starts_at)
     for row in uow.session.scalars(select(Enrolment).where(Enrolment.session_id == session_id)):
         row.during = Range(starts_at, return_at, bounds="[)")
+    for enrolled in uow.session.scalars(
+        select(ClassEnrolment).where(ClassEnrolment.session_id == session_id)
+    ):
+        enrolled.asked_at = uow.now  # the event asks everybody again
     uow.session.flush()  # a child's clash with another session is refused here
     uow.record(SessionMoved(session_id, material=True))
 

@@ -22,6 +22,7 @@ from coordination.ground.text import Text
 from coordination.ground.uow import UnitOfWork
 
 MOST_PEOPLE = 200
+HELPER = Text("家长志愿者", "Parent helper")
 HELD = ("assigned", "confirmed", "signed_in")
 
 
@@ -62,6 +63,34 @@ def open_shift(
     )
     uow.session.add(need)
     uow.session.flush()  # the caller links to it
+    return need
+
+
+def recruit(uow: UnitOfWork, *, session_id: int, more: int) -> ShiftNeed:
+    """Want `more` helpers beside those who come already: widen the session's shift, or open one.
+
+    Pressed twice it still wants as many.
+    """
+    uow.authorize(Action.ACTIVITY_PLAN)
+    need = uow.session.scalar(
+        select(ShiftNeed)
+        .where(ShiftNeed.session_id == session_id, ShiftNeed.state == "open")
+        .order_by(ShiftNeed.id)
+        .limit(1)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    if need is None:
+        return open_shift(uow, session_id=session_id, role=HELPER, min_people=more, max_people=more)
+    if need.starts_at <= uow.now:
+        raise TooLate(Text("活动已开始或已取消。", "The session has begun or is cancelled."))
+    wanted = need.filled + more
+    if not more >= 1 or wanted > MOST_PEOPLE:
+        raise Invalid(
+            fields={"more": Text(f"最多 {MOST_PEOPLE} 人。", f"At most {MOST_PEOPLE} people.")}
+        )
+    need.min_people = max(need.min_people, wanted)
+    need.max_people = max(need.max_people, wanted)
     return need
 
 

@@ -31,6 +31,26 @@
     form.dataset.sent = "1";
     setTimeout(() => { delete form.dataset.sent; }, 4000);
   });
+  // What a head-count keeps on this phone goes with whoever signs out, and after a day by itself.
+  const forget = () => {
+    for (const key of ["headcount-kept", "headcount-unsent"]) localStorage.removeItem(key);
+    if (window.caches) caches.delete("headcount");
+    indexedDB.deleteDatabase("headcount");
+  };
+  try {
+    const kept = Number(localStorage.getItem("headcount-kept"));
+    if (kept && Date.now() - kept > 24 * 3600 * 1000) forget();
+  } catch { /* no storage, nothing kept */ }
+  document.addEventListener("submit", (event) => {
+    if (!/\/sign-out(-everywhere)?$/.test(event.target.action)) return;
+    let unsent = null;
+    try { unsent = localStorage.getItem("headcount-unsent"); } catch { return; }
+    const asks = document.documentElement.lang === "en"
+      ? `${unsent} head-count marks are not sent yet and would be lost. Sign out all the same?`
+      : `还有 ${unsent} 项点名没有传上去，退出后会丢失。仍要退出吗？`;
+    if (unsent && !confirm(asks)) { event.preventDefault(); event.stopImmediatePropagation(); return; }
+    try { forget(); } catch { /* as above */ }
+  }, true);
   const reveal = () => {
     for (const button of document.querySelectorAll("[data-needs-js]")) button.hidden = false;
   };

@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 
 from coordination.app import create_app
 from coordination.authz.actor import Actor
-from coordination.domain.communication import quiet, reach, services, silence
 from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices import reach, services
+from coordination.domain.communication.texts import quiet
+from coordination.domain.communication.unanswered import silence
 from coordination.domain.people import contacts
 from coordination.domain.people.actors import actor_of
 from coordination.domain.people.models import ClassMember, Guardianship, Person

@@ -13,8 +13,9 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import alerts, calls, queries, second_look, services
 from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices import alerts, queries, second_look, services
+from coordination.domain.communication.unanswered import calls
 from coordination.domain.people import contacts
 from coordination.ground import clock
 from coordination.ground.errors import Forbidden, Invalid

@@ -13,8 +13,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import budgets, dispatch, rounds, services
 from coordination.domain.communication.models import Notice, NoticeRound
+from coordination.domain.communication.notices import dispatch, rounds, services
+from coordination.domain.communication.texts import budgets
 from coordination.ground import clock
 from coordination.ground.actor import SYSTEM
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound

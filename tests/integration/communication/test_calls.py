@@ -12,9 +12,10 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import calls, queries, services, silence
-from coordination.domain.communication.calls import CallList
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.notices import queries, services
+from coordination.domain.communication.unanswered import calls, silence
+from coordination.domain.communication.unanswered.calls import CallList
 from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
 from coordination.ground.errors import Conflict, Invalid, NotFound

@@ -12,9 +12,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import SYSTEM
-from coordination.domain.communication import budgets, child_files, queries, services
-from coordination.domain.communication.child_files import DRAFTS_KEPT, KEPT, MOST_DRAFTS
-from coordination.domain.communication.handing_in import MOST_FILES, Handed, Refused
+from coordination.domain.communication.files import child_files
+from coordination.domain.communication.files.child_files import DRAFTS_KEPT, KEPT, MOST_DRAFTS
+from coordination.domain.communication.files.handing_in import MOST_FILES, Handed, Refused
+from coordination.domain.communication.notices import queries, services
+from coordination.domain.communication.texts import budgets
 from coordination.domain.people.models import ClassGroup
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound, TooLate
@@ -223,7 +225,9 @@ def test_by_hand_it_is_one_file_and_a_child_of_the_class(stage: Stage) -> None:
 
 def test_too_much_in_all_keeps_nothing_of_the_upload(stage: Stage, monkeypatch: Any) -> None:
     notice = draft(stage, ALL[:1])
-    monkeypatch.setattr("coordination.domain.communication.handing_in.MOST_ALL", len(RAIN) + 10)
+    monkeypatch.setattr(
+        "coordination.domain.communication.files.handing_in.MOST_ALL", len(RAIN) + 10
+    )
     with pytest.raises(Invalid):
         add(stage, notice, Handed("王小宇.png", BROTHER))
     assert len(rows(stage, "select 1 from child_file")) == 1
@@ -614,7 +618,7 @@ def test_a_draft_that_is_given_up_is_gone_at_once(stage: Stage) -> None:
 
 
 def test_reminders_and_the_call_list_know_these_families_alone(stage: Stage) -> None:
-    from coordination.domain.communication import calls
+    from coordination.domain.communication.unanswered import calls
 
     notice = sent(stage, ALL[:2])
     with Session(stage.engine) as session:

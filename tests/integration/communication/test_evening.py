@@ -14,8 +14,9 @@ from sqlalchemy import event, select, text
 from sqlalchemy.orm import Session
 
 from calendars.workdays import DayKind
-from coordination.domain.communication import calls, queries, services
 from coordination.domain.communication.models import Notice, QuietPolicy
+from coordination.domain.communication.notices import queries, services
+from coordination.domain.communication.unanswered import calls
 from coordination.domain.people import contacts, schooldays
 from coordination.domain.people.models import ClassMember
 from coordination.domain.practice import services as practice
@@ -272,7 +273,7 @@ def test_quiet_hours_that_are_set_later_hold_for_their_own_reason(stage: Stage) 
 
 
 def _all_day_quiet(stage: Stage, uow: Any) -> None:
-    from coordination.domain.communication import quiet
+    from coordination.domain.communication.texts import quiet
 
     quiet.set_policy(
         uow,

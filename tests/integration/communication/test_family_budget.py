@@ -11,8 +11,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import family_budget, rounds, services
 from coordination.domain.communication.models import NoticeRound
+from coordination.domain.communication.notices import rounds, services
+from coordination.domain.communication.texts import family_budget
 from coordination.domain.people.recipients import children_in
 from coordination.ground import clock
 from coordination.ground.actor import SYSTEM

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from flask.testing import FlaskClient
 
-from coordination.domain.communication import limits
+from coordination.domain.communication.texts import limits
 from coordination.ground import clock
 from coordination.ground.errors import Forbidden, Invalid
 from coordination.ground.text import Text

@@ -11,7 +11,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import family_budget, load, rounds, services
+from coordination.domain.communication.notices import rounds, services
+from coordination.domain.communication.texts import family_budget, load
 from coordination.domain.people import contacts
 from coordination.domain.people.models import ClassMember, Guardianship, Organisation, Person
 from coordination.ground import clock

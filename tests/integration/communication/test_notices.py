@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import queries, services
-from coordination.domain.communication.audience import audience_of
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.notices import queries, services
+from coordination.domain.communication.notices.audience import audience_of
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from coordination.ground.text import Text

@@ -17,8 +17,8 @@ from werkzeug.test import TestResponse
 
 from coordination.app import create_app
 from coordination.authz.actor import SYSTEM
-from coordination.domain.communication.audience import audience_of, counts_of_organisation
 from coordination.domain.communication.models import NoticeRecipient
+from coordination.domain.communication.notices.audience import audience_of, counts_of_organisation
 from coordination.domain.people import contacts
 from coordination.domain.people.models import ContactPoint
 from coordination.ground import clock

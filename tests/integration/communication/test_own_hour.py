@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import alerts
+from coordination.domain.communication.notices import alerts
 from coordination.domain.people import hours
 from coordination.ground import clock
 from coordination.ground.errors import Invalid
@@ -102,7 +102,7 @@ def test_an_hour_that_the_district_keeps_quiet_never_comes_and_holds_nothing(sta
     stage.keep_nights_quiet()
     _choose(stage)
     with Session(stage.engine) as session:
-        from coordination.domain.communication.quiet import policy_of
+        from coordination.domain.communication.texts.quiet import policy_of
 
         policy = policy_of(session)
         assert policy is not None

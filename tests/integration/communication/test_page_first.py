@@ -14,9 +14,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import calls, queries, rounds, services, silence
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
-from coordination.domain.communication.queries import Funnel
+from coordination.domain.communication.notices import queries, rounds, services
+from coordination.domain.communication.notices.queries import Funnel
+from coordination.domain.communication.unanswered import calls, silence
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Invalid, TooMany
 from coordination.ground.uow import UnitOfWork

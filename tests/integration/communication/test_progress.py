@@ -14,8 +14,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, create_engine, event, select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import services
 from coordination.domain.communication.models import Notice
+from coordination.domain.communication.notices import services
 from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
 from coordination.reactions import deliveries

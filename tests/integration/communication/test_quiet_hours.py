@@ -10,7 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from coordination.domain.communication import services
+from coordination.domain.communication.notices import services
 from coordination.domain.people.models import CalendarDay
 from coordination.ground import clock
 from coordination.ground.errors import Forbidden, Invalid

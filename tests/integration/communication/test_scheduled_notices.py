@@ -15,8 +15,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import services
 from coordination.domain.communication.models import Notice, NoticeRecipient, NoticeRound
+from coordination.domain.communication.notices import services
 from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
 from coordination.ground.errors import Conflict, Forbidden, Invalid

@@ -14,8 +14,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import Role
-from coordination.domain.communication import second_look, services
 from coordination.domain.communication.models import Notice, NoticeRound
+from coordination.domain.communication.notices import second_look, services
 from coordination.domain.people.models import AccountSession, Membership, Person
 from coordination.ground import clock, crypto
 from coordination.ground.audit import AuditEntry

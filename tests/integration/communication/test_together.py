@@ -13,8 +13,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import queries, services
 from coordination.domain.communication.models import Notice, WordingApproval
+from coordination.domain.communication.notices import queries, services
 from coordination.ground import clock
 from coordination.ground.text import Text
 from coordination.reactions import carriers, catalogue

@@ -11,9 +11,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import unreachable
 from coordination.domain.communication.models import FollowUp
-from coordination.domain.communication.unreachable import Unreachable
+from coordination.domain.communication.unanswered import unreachable
+from coordination.domain.communication.unanswered.unreachable import Unreachable
 from coordination.domain.people import contacts
 from coordination.ground import clock
 from coordination.ground.errors import Forbidden, NotFound

@@ -13,7 +13,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import budgets, services
+from coordination.domain.communication.notices import services
+from coordination.domain.communication.texts import budgets
 from coordination.ground import clock
 from coordination.ground.actor import SYSTEM
 from coordination.reactions import unsent_texts

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from coordination.authz.actor import SYSTEM
-from coordination.domain.communication import audience, queries, rounds, services
 from coordination.domain.communication.models import Notice, NoticeRecipient
+from coordination.domain.communication.notices import audience, queries, rounds, services
 from coordination.ground import clock
 from coordination.ground.errors import Conflict, Forbidden, NotFound
 from coordination.ground.text import Text

@@ -10,8 +10,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from coordination.domain.communication import approvals
 from coordination.domain.communication.models import WordingApproval
+from coordination.domain.communication.texts import approvals
 from coordination.ground import clock
 from coordination.ground.audit import AuditEntry
 from coordination.ground.errors import Forbidden, Invalid

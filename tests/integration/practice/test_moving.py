@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -9,6 +10,9 @@ import pytest
 
 from coordination.domain.practice import services as practice
 from coordination.ground.errors import Conflict, Invalid
+from coordination.settings import Settings
+from coordination.worker import drain
+from notifications.models import OutboxMessage
 from tests.build.outing import DAY, FRIDAY, HOUR, NOW, ZONE, Outing
 
 
@@ -196,3 +200,40 @@ def test_a_child_that_has_another_session_then_keeps_it_from_moving(
     assert refused.value.code == "child_clash"
     assert stage.session(going).starts_at == FRIDAY
     assert stage.told("session_moved") == []
+
+
+def _limited(stage: Outing, child: str) -> None:
+    stage.sql(
+        "update guardianship set no_disclosure = true where guardian_id = :who and child_id = :child",
+        who=stage.world.people["guardian"],
+        child=stage.world.people[child],
+    )
+
+
+def _mothers(stage: Outing, going: int) -> OutboxMessage:
+    mother = stage.world.people["guardian"]
+    (found,) = (m for m in stage.messages("session_moved", going) if m.recipient_id == mother)
+    return found
+
+
+def test_a_text_that_names_a_sibling_whom_custody_hides_since_does_not_leave(
+    stage: Outing, going: int
+) -> None:
+    stage.move(going, FRIDAY + DAY)
+    assert "王*雨、王*宇" in (_mothers(stage, going).body or "")
+    _limited(stage, "brother")
+    drain(stage.engine, replace(Settings(), database_url=stage.url))
+    held = _mothers(stage, going)
+    assert (held.state, held.reason_code) == ("suppressed", "no_longer_concerned")
+    others = [m for m in stage.messages("session_moved", going) if m.id != held.id]
+    assert {m.state for m in others} == {"delivered"}
+
+
+def test_a_text_written_after_custody_hid_a_sibling_names_the_other_and_leaves(
+    stage: Outing, going: int
+) -> None:
+    _limited(stage, "brother")
+    stage.move(going, FRIDAY + DAY)
+    assert "王*宇" not in (_mothers(stage, going).body or "")
+    drain(stage.engine, replace(Settings(), database_url=stage.url))
+    assert _mothers(stage, going).state == "delivered"

@@ -7,9 +7,9 @@ from itertools import product
 
 import pytest
 
-from coordination.domain.communication import alerts
-from coordination.domain.communication.content import concerns
-from coordination.domain.communication.rules import refuse_poor_text
+from coordination.domain.communication.notices import alerts
+from coordination.domain.communication.notices.content import concerns
+from coordination.domain.communication.notices.rules import refuse_poor_text
 from coordination.ground.errors import Invalid
 from coordination.ground.text import Text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from coordination.domain.communication.content import WORDS, concerns
+from coordination.domain.communication.notices.content import WORDS, concerns
 
 NAMES = ("王小雨", "欧阳珺", "高兴")
 

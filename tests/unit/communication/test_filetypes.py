@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from coordination.domain.communication.filetypes import MOST_STREAMS, Unfit, looked_at
+from coordination.domain.communication.files.filetypes import MOST_STREAMS, Unfit, looked_at
 from tests.build.papers import JPEG, packed_objects, pdf, png
 
 HTML = b"<!doctype html><script>alert(document.cookie)</script>"

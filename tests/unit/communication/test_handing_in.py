@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from coordination.domain.communication.handing_in import (
+from coordination.domain.communication.files.handing_in import (
     MOST_ALL,
     MOST_EACH,
     MOST_FILES,

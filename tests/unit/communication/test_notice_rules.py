@@ -6,7 +6,8 @@ from datetime import UTC, datetime, time, timedelta
 
 import pytest
 
-from coordination.domain.communication import rules
+from coordination.domain.communication.notices import rules
+from coordination.domain.communication.texts.quiet import refuse_poor_gathering
 from coordination.ground.errors import Invalid, TooMany
 from coordination.ground.text import Text
 from coordination.reactions.notices import Route, render
@@ -89,7 +90,7 @@ def test_a_link_stands_in_the_message_where_links_are_allowed() -> None:
 
 def _evening(begin: time | None, end: time | None, quiet: tuple[time, time]) -> set[str]:
     try:
-        rules.refuse_poor_gathering(
+        refuse_poor_gathering(
             gather_from=begin, gather_at=end, quiet_from=quiet[0], quiet_until=quiet[1]
         )
     except Invalid as refusal:

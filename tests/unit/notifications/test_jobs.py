@@ -36,7 +36,7 @@ def _jobs(engine: Engine) -> list[tuple[str, str]]:
 def test_jobs_and_messages_commit_together(engine: Engine, app: App) -> None:
     with Session(engine) as session:
         outbox.enqueue(session, [make_outgoing(n) for n in range(250)])
-        ids = outbox.waiting_ids(session, "notice", 1)
+        ids = [status.message_id for status in outbox.statuses(session, "notice", 1)]
         assert jobs.defer_in_transaction(app, session, ids) == 3
         assert _jobs(engine) == []
         session.commit()

@@ -1,0 +1,1 @@
+"""Pages of the head-count on the day."""
