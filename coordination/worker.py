@@ -314,6 +314,18 @@ def erase_headcounts(beat: Beat) -> None:
         retention.note(session, "headcounts", uow.now - KEPT, erase_due(uow), uow.now)
 
 
+def erase_cards(beat: Beat) -> None:
+    """Erase health cards nobody confirms or whose child left, and collectors whose time is over."""
+    from coordination.domain.care.erasing import erase_due
+    from coordination.domain.care.keeping import UNCONFIRMED
+
+    with Session(beat.engine) as session, begin(session, SYSTEM) as uow:
+        erased = erase_due(uow, clock.today(reminders.zone()))
+        for key, tables in retention.CARE.items():
+            gone = sum(erased.get(table, 0) for table in tables)
+            retention.note(session, key, uow.now - UNCONFIRMED, gone, uow.now)
+
+
 def forget_expired(beat: Beat) -> None:
     """Delete expired sign-in codes, sessions and counters."""
     from coordination.domain.people.accounts import forget_expired as forget
@@ -424,6 +436,7 @@ TICKS = (
     Tick("give back unsent texts", 300, give_back_unsent_texts),
     Tick("erase old texts", 3600, erase_old_texts),
     Tick("erase children's files", 600, erase_child_files),
+    Tick("erase health cards", 3600, erase_cards),
     Tick("erase head-counts", 3600, erase_headcounts),
     Tick("forget expired sign-ins", 3600, forget_expired),
     Tick("keep to the terms", 3600, keep_to_the_terms),

@@ -27,6 +27,7 @@ from coordination.app import create_app
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.bookings import services as bookings
 from coordination.domain.bookings.models import Resource
+from coordination.domain.care.models import HealthCard
 from coordination.domain.communication.notices import second_look
 from coordination.domain.communication.notices import services as communication
 from coordination.domain.communication.texts import budgets
@@ -57,7 +58,8 @@ LANGUAGES = {"zh": "zh-CN", "en": "en-GB"}
 
 # name, who (login, "parent", "code:<kind>", "" for anybody), path; SOON: a day with a booking, ENTRY:
 # its entry, LATER: a notice that waits, ALONE: one on the platform only, LOOK: one that
-# waits for its second person, OUT: today's session; press: open the page and press
+# waits for its second person, OUT: today's session, CHILD: a child with a health card; press:
+# open the page and press
 # its first button in that section, then open every step
 PAGES = (
     ("front", "", "/"),
@@ -86,6 +88,11 @@ PAGES = (
     ("message-journey", "admin", "/admin/messages/1"),
     ("running", "admin", "/admin/running"),
     ("family", "parent", "/family"),
+    ("health-card", "parent", "/family/children/CHILD/card"),
+    ("health-card-write", "parent", "/family/children/CHILD/card/edit"),
+    ("collectors", "parent", "/family/children/CHILD/pickup"),
+    ("health-cards", "lijing", "/activities/sessions/OUT/cards"),
+    ("field-roster", "lijing", "/activities/sessions/OUT/roster"),
     ("family-calendar", "parent", "/calendars/family?day=SOON"),
     ("family-calendar-week", "parent", "/calendars/family?view=week&day=SOON"),
     ("family-calendar-list", "parent", "/calendars/family?view=list&day=SOON"),
@@ -256,8 +263,15 @@ def furnish(story: Story) -> dict[str, str]:
         "alone": str(alone),
         "look": str(hand_over(story)),
         "entry": str(entry_on(story, starts)),
+        "child": str(with_card(story)),
         "out": str(count_class(story)),
     }
+
+
+def with_card(story: Story) -> int:
+    """The first child whose family has written a card."""
+    with Session(story.engine) as session:
+        return session.scalars(select(HealthCard.child_id).order_by(HealthCard.id)).first() or 0
 
 
 def hand_over(story: Story) -> int:
@@ -376,6 +390,7 @@ def shoot(
                 path = path.replace("SOON", codes["day"]).replace("ENTRY", codes["entry"])
                 path = path.replace("LATER", codes["later"]).replace("ALONE", codes["alone"])
                 path = path.replace("LOOK", codes["look"]).replace("OUT", codes["out"])
+                path = path.replace("CHILD", codes["child"])
                 press, path = path.startswith("press:"), path.removeprefix("press:")
                 path, _, section = path.partition("#")
                 joint = "&" if "?" in path else "?"

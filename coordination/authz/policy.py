@@ -47,6 +47,11 @@ POLICY: dict[Action, Rule] = {
     Action.BOOKING_WITHDRAW: _SCHOOL | IN_CLASS | DISTRICT,
     Action.CALLS_CHOOSE: ONESELF,
     Action.CALLS_NOTE: _SCHOOL | IN_CLASS,
+    # what a family says of a child's health: others see how many cards there are
+    Action.CARD_COUNT: DISTRICT | _SCHOOL | IN_CLASS,
+    # the leaders alone, and only around the session (care.window)
+    Action.CARD_OPEN: IN_CLASS,
+    Action.CARD_WRITE: OF_CHILD,
     Action.CLASS_READ: DISTRICT | _SCHOOL | IN_CLASS,
     Action.CONSENT_ANSWER: OF_CHILD,
     # to print the question, and to write down what came back on paper or by word of mouth
@@ -95,6 +100,7 @@ POLICY: dict[Action, Rule] = {
     Action.PARTNER_MANAGE: DISTRICT | _PARTNER,
     Action.PERSON_READ: _SCHOOL | IN_CLASS | OF_CHILD | ONESELF,
     Action.PHONE_CORRECT: _SCHOOL | IN_CLASS,
+    Action.PICKUP_GRANT: OF_CHILD,
     Action.QUIET_SET: _OFFICE,
     Action.RATIO_SET: _OFFICE,
     Action.REMINDER_SET: _OFFICE | _SCHOOL,

@@ -18,6 +18,7 @@ BLUEPRINTS: tuple[tuple[str, str], ...] = (
     ("bookings", "staff: /venues, search and book; partners: their inbox and calendar"),
     ("communication", "staff: /notices; guardians by code or signed in: their own copy"),
     ("family", "guardians: /family, what waits and what is coming"),
+    ("care", "guardians: a child's card and collectors; leaders on the day: what is in them"),
     ("calendars", "signed-in persons: month, week and list under /calendars"),
     ("feeds", "signed-in persons: /calendars; calendar clients with a secret: /c/<token>.ics"),
     ("people", "staff: /people, classes, roles; district: roster imports"),

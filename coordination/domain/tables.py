@@ -2,6 +2,7 @@
 
 from coordination.domain.agenda import models as agenda
 from coordination.domain.bookings import models as bookings
+from coordination.domain.care import models as care
 from coordination.domain.communication import models as communication
 from coordination.domain.consents import models as consents
 from coordination.domain.oversight import models as oversight
@@ -20,6 +21,7 @@ ALL = (
     agenda,
     audit,
     bookings,
+    care,
     communication,
     consents,
     headcount,

@@ -20,6 +20,8 @@ from coordination.authz.actions import Action
 from coordination.authz.policy import refuse_unless_allowed
 from coordination.domain.agenda.models import CalendarEntry, EntryAudience, FeedToken
 from coordination.domain.agenda.services import TOMBSTONE_DAYS
+from coordination.domain.care.keeping import LOOKS_KEPT, UNCONFIRMED
+from coordination.domain.care.models import CardLook, HealthCard
 from coordination.domain.communication.files.child_files import KEPT as FILES_KEPT
 from coordination.domain.communication.models import ChildFile, Notice
 from coordination.domain.oversight.erasing import ERASED, erase_child
@@ -80,6 +82,9 @@ def _batch_of(
     return make
 
 
+# what the tick of health cards erases
+CARE = {"cards": ("health_card", "pickup_permit"), "looks": ("card_look",)}
+
 CLASSES: tuple[DataClass, ...] = (
     DataClass(
         "texts",
@@ -132,6 +137,28 @@ CLASSES: tuple[DataClass, ...] = (
         select(func.min(PracticeSession.return_at))
         .join(ClassEnrolment, ClassEnrolment.session_id == PracticeSession.id)
         .join(StageMark, StageMark.class_enrolment_id == ClassEnrolment.id),
+    ),
+    DataClass(
+        "cards",
+        Text("健康提示卡和代接人", "Health cards, and who may collect a child"),
+        UNCONFIRMED.days,
+        Text("上次确认", "last confirmed"),
+        Text(
+            "没有家长再确认的内容可能已经不对；孩子离校、家长撤回或授权到期的，当晚就删。",
+            "What nobody confirms may be wrong by now; at once when the child leaves, a guardian"
+            " withdraws, or the permit is over.",
+        ),
+        CARE["cards"],
+        select(func.min(HealthCard.confirmed_at)),
+    ),
+    DataClass(
+        "looks",
+        Text("谁看过健康提示卡", "Who looked at a health card"),
+        LOOKS_KEPT.days,
+        Text("查看", "looked"),
+        Text("家长能问到谁看过，和卡片一样久。", "As long as a family may ask about its card."),
+        CARE["looks"],
+        select(func.min(CardLook.at)),
     ),
     DataClass(
         "sign_ins",
@@ -238,7 +265,7 @@ _UNDO = Text(
 
 BECAUSE: dict[Text, str] = {
     _EVIDENCE: """
-        audit_entry consent_request consent_ask consent_answer enrolment class_enrolment attendance
+        audit_entry consent_request consent_ask consent_answer card_consent enrolment class_enrolment attendance
         practice_hour shift_time shift_objection service_certificate turn_child turn_move shift_assignment
         stage_count notice notice_recipient notice_choice booking booking_occurrence partner_document
         erasure_run delivery_attempt

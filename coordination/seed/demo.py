@@ -39,7 +39,7 @@ from coordination.domain.practice.models import Activity, PracticeSession
 from coordination.domain.volunteering.models import ShiftNeed
 from coordination.ground.text import Text
 from coordination.reactions.work import begin
-from coordination.seed import last_week, outing
+from coordination.seed import cards, last_week, outing
 
 ZONE = ZoneInfo("Asia/Shanghai")
 PASSWORD = "guangming-2026"  # noqa: S105 - a demo on one machine; printed at every start
@@ -305,6 +305,7 @@ class Demo:
         self._staff()
         self._families()
         self._request()
+        cards.write(self.session, self.group["GMSY-3-2"], self.today)
         self._partners()
         planting = self._activities()
         self.session.flush()

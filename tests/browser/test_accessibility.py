@@ -29,6 +29,7 @@ from coordination.domain.people.year import preparing
 from coordination.ground import clock
 from coordination.ground.text import Text, mask_name
 from coordination.reactions.work import begin
+from coordination.seed.cards import families_wrote
 from coordination.tour import CODE, ROSTER, Story
 from scripts.screens import furnish, set_budgets
 from tests.browser.conftest import District, Site
@@ -211,8 +212,8 @@ def _pictures(who: str) -> Path | None:
 
 def what_is_written(engine: Engine) -> tuple[str, ...]:
     """Names, and what people wrote without a second language: these stand in English pages too."""
-    # what a language calls itself is written in that language
-    found = {"中文"}
+    # what a language calls itself is written in that language; what is sealed no column shows
+    found = {"中文", *families_wrote()}
     with engine.connect() as connection:
         columns = connection.execute(
             text(

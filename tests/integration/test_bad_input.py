@@ -69,6 +69,9 @@ WHO = (
     ("bookings.withdraw", "lijing"),
     ("bookings.move", "lijing"),
     ("bookings.", "clayhouse"),
+    ("care.open", "lijing"),
+    ("care.print", "lijing"),
+    ("care.", "parent"),
     ("communication.compose", "lijing"),
     ("communication.change", "lijing"),
     ("communication.not_reached", "lijing"),
@@ -123,6 +126,7 @@ TABLES = {
     "source_id": "select min(id) from busy_source",
     "org_id": "select min(id) from organisation where kind = 'school'",
     "school_id": "select min(id) from organisation where code = 'GMSY'",
+    "permit_id": "select min(id) from pickup_permit",
     "token_id": "select min(id) from feed_token",
     "membership_id": "select max(m.id) from membership m join organisation o on o.id = m.org_id"
     " where o.code = 'GMSY'",
@@ -157,6 +161,10 @@ HONEST = {
     "body_zh": "请带水壶。",
     "body_en": "Bring a bottle.",
     "day": "2026-12-16",
+    "ends_on": "2026-12-16",
+    "relation": "外婆",
+    "allergies_state": "none",
+    "agree": "y",
     "from_day": "2026-12-16",
     "first": "2026-12-16",
     "last": "2026-12-16",
@@ -188,6 +196,7 @@ HONEST = {
 # for routes without a page of their own
 BODIES: dict[str, dict[str, str]] = {
     "accounts.language": {"_lang": "en", "back": "/"},
+    "care.confirm": {"version": "1"},
     "bookings.approve": {"despite": "2026-12-16T10:00:00+08:00~2026-12-16T11:00:00+08:00"},
     "bookings.outside": {"address": "https://192.0.2.1/x.ics", "file": "", "name": "日历"},
     "bookings.decline": {"code": "staff", "note": "下周可以", "confirmed": ""},
@@ -210,6 +219,8 @@ BODIES: dict[str, dict[str, str]] = {
 LAST = (  # after these there is less to try
     "admin.remove_day",
     "admin.remove_term",
+    "care.end_pickup",
+    "care.withdraw",
     "communication.discard_files",
     "practice.move",
     "practice.cancel",

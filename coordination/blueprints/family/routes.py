@@ -14,6 +14,7 @@ from coordination.blueprints.family.forms import CallsForm, HourForm
 from coordination.domain.agenda.audiences import family_audiences
 from coordination.domain.agenda.models import CalendarEntry
 from coordination.domain.agenda.queries import entries_between
+from coordination.domain.care.cards import standing_of
 from coordination.domain.communication.notices import queries
 from coordination.domain.people import calling, hours
 from coordination.domain.people.family import OwnChild, children_of, tell_apart
@@ -27,7 +28,7 @@ from coordination.web.guards import Access, guard
 from coordination.web.request import current_actor, reading, unit_of_work
 from coordination.web.say import say
 from coordination.web.waiting import waiting_for_family
-from coordination.web.when import today
+from coordination.web.when import today, zone
 
 __all__ = ["bp", "corrections", "data"]
 
@@ -68,6 +69,7 @@ def index() -> ResponseReturnValue:
         audiences = family_audiences(held, ids, None if chosen else actor.person_id, today())
         entries = entries_between(held, audiences, now, now + AHEAD)
         inbox = queries.inbox_of(held, actor)
+        cards = standing_of(held, actor, today(), zone())
         out = whereabouts(held, actor, now)
     if chosen:
         waiting = [w for w in waiting if not w.child_ids or chosen.id in w.child_ids]
@@ -81,6 +83,7 @@ def index() -> ResponseReturnValue:
         chosen=chosen,
         coming=[_coming(e) for e in entries],
         inbox=inbox[:NOTICES],
+        cards=cards,
         out=out,
         is_at=IS_AT,
         left_because=stages.ON_THE_WAY,

@@ -20,6 +20,7 @@ from coordination.blueprints.practice.forms import (
     MoveForm,
     SessionForm,
 )
+from coordination.domain.care.leading import counts_of
 from coordination.domain.consents import services as consents
 from coordination.domain.consents.paper import children_to_record
 from coordination.domain.consents.rules import STATES as CONSENTS
@@ -192,6 +193,7 @@ def show(session_id: int) -> ResponseReturnValue:
         enrollable = queries.classes_to_enrol(held, actor)
         next_reminder = reminders.next_of(held, session_id)
         missed = reminders.missed(held, session_id)
+        going, with_card = counts_of(held, actor, line)
         ahead = line.session.state in services.OPEN and line.session.starts_at > clock.now()
         ready = readiness_of(held, [session_id])[session_id] if ahead else None
         to_nudge = nudging.to_nudge(held, actor, session_id, clock.now()) if ahead else 0
@@ -220,6 +222,8 @@ def show(session_id: int) -> ResponseReturnValue:
         hosts=line.session.base_id in actor.orgs(Role.PARTNER_STAFF),
         next_reminder=next_reminder,
         missed=missed if school_side else [],
+        going=going,
+        with_card=with_card,
     )
 
 

@@ -67,6 +67,28 @@ def replace(
     )
 
 
+def seal_number(normal: str, whose: str) -> bytes:
+    """A number (E.164) of somebody who is no person of the roster, bound to the row it stands in."""
+    return crypto.encrypt(normal, whose)
+
+
+def open_number(sealed: bytes, whose: str) -> str:
+    """The reverse, for a use case that has noted who asks."""
+    return crypto.decrypt(sealed, whose)
+
+
+def numbers_to_call(session: Session, person_ids: Collection[int]) -> dict[int, str]:
+    """`phone_to_call` of several; who holds no number at all is not in it."""
+    rows = session.execute(
+        select(ContactPoint.person_id, ContactPoint.value_enc)
+        .where(ContactPoint.person_id.in_(person_ids), ContactPoint.kind == "phone")
+        # the last of a person stays
+        .order_by(ContactPoint.suppressed_at.is_(None), ContactPoint.id)
+    )
+    newest = {person: value for person, value in rows}
+    return {person: crypto.decrypt(v, _CONTEXT["phone"]) for person, v in newest.items()}
+
+
 def set_phone(
     session: Session, person_id: int, typed: str, *, batch_id: int | None = None
 ) -> ContactPoint:

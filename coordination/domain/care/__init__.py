@@ -1,0 +1,1 @@
+"""What a leader must know of a child on the day: health card, who may collect, and who has looked."""
