@@ -510,3 +510,13 @@ def add_corrections(session: Session, world: World) -> None:
         session.add(made)
         session.flush()
         world.things[key] = made.id
+
+
+def add_everything(session: Session, world: World, now: datetime) -> None:
+    """One of each thing that has a page of its own, for walks over all routes."""
+    add_entry(session, world, now)
+    add_files(session, world)
+    add_request(session, world, now)
+    add_years(session, world)
+    add_corrections(session, world)
+    add_times(session, world, now)

@@ -139,12 +139,7 @@ def measure(app: Flask, engine: Engine) -> dict[str, str]:
     """A row per route: the letters of all roles."""
     with Session(engine) as session:
         world = worlds.build(session, clock.now())
-        worlds.add_entry(session, world, clock.now())
-        worlds.add_files(session, world)
-        worlds.add_request(session, world, clock.now())
-        worlds.add_years(session, world)
-        worlds.add_corrections(session, world)
-        worlds.add_times(session, world, clock.now())
+        worlds.add_everything(session, world, clock.now())
         session.commit()
     rows: dict[str, str] = {}
     for method, rule in rules_of(app):

@@ -54,8 +54,7 @@ def stage(fresh_url: str) -> Iterator[Outing]:
     """The world on the morning of the outing, with a card, a person to phone and a collector."""
     with outing(fresh_url) as made:
         with Session(made.engine) as session:
-            worlds.add_entry(session, made.world, FRIDAY)
-            worlds.add_files(session, made.world)
+            worlds.add_everything(session, made.world, FRIDAY)
             session.commit()
         write(made)
         let_collect(made)
