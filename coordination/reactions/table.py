@@ -92,6 +92,7 @@ from coordination.reactions import (
     on_hours,
     on_people,
     on_practice,
+    on_reminders,
     on_volunteering,
 )
 
@@ -126,7 +127,7 @@ HANDLERS: dict[type[Event], Sequence[Handler]] = {
     PhoneChecked: (on_people.phone_checked,),
     PlaceGiven: (on_practice.place_given,),
     QuietPolicySet: (on_communication.look_again,),
-    ReminderRulesChanged: (on_practice.rules_changed,),
+    ReminderRulesChanged: (on_reminders.rules_changed,),
     RosterApplied: (on_people.roster_applied,),
     SchoolYearChanged: (on_calendars.school_year_changed, on_communication.look_again),
     SessionCancelled: (on_practice.cancelled, on_hours.session_changed),
