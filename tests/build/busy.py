@@ -22,8 +22,11 @@ from coordination.domain.communication.files import child_files
 from coordination.domain.communication.files.handing_in import Handed
 from coordination.domain.communication.notices import services as communication
 from coordination.domain.people import links
+from coordination.domain.people.actors import actor_of
+from coordination.domain.people.corrections import proposing
 from coordination.domain.people.models import Account, AccountSession, Guardianship, Person
 from coordination.domain.people.roster import batches
+from coordination.domain.people.year import preparing
 from coordination.domain.practice import services as practice
 from coordination.domain.practice.models import PracticeSession
 from coordination.domain.volunteering import services as volunteering
@@ -117,6 +120,7 @@ def busy(url: str) -> Town:
                 .distinct()
             )
         )
+    _turn_and_corrections(story)
     batches.use_zone(ZONE)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "roster.csv"
@@ -158,6 +162,21 @@ def busy(url: str) -> Town:
             _, secret = feeds.open_feed(uow, scope=scope, scope_id=None, name=key, language="zh")
             town.feeds.append(secret)
     return town
+
+
+def _turn_and_corrections(story: Story) -> None:
+    """A school's turn of the year in preparation, a name that a family puts right, and a number."""
+    office = story.staff("liufang")
+    with story.acting(office) as uow:
+        preparing.begin(uow, school_id=next(iter(office.orgs())), day=clock.now().date())
+    with Session(story.engine) as session:
+        guardian = actor_of(session, _guardian(session, "王小雨"), clock.now().date())
+        child = session.scalars(select(Person.id).where(Person.name == "王小雨")).one()
+    for which, typed in (("name_en", "Wang Min"), ("phone", "13700137009")):
+        with story.acting(guardian) as uow:
+            proposing.propose(
+                uow, child_id=child, of_child=False, field=which, typed=typed, reason="passport"
+            )
 
 
 def _files(

@@ -83,6 +83,7 @@ WHO = (
     ("communication.my_file", "parent"),
     ("consents.record", "liufang"),
     ("consents.show", "parent"),
+    ("family.", "parent"),
     ("feeds.", "lijing"),
     ("hours.", "admin"),
     ("people.apply_import", "admin"),
@@ -93,6 +94,8 @@ WHO = (
     ("practice.enrol", "wanghao"),
     ("practice.attendance", "lijing"),
     ("practice.", "coordinator"),
+    ("readiness.nudge", "lijing"),
+    ("readiness.ratio", "admin"),
     ("reminders.district", "admin"),
     ("reminders.remove_of_district", "admin"),
     ("reminders.inherit_of_district", "admin"),
@@ -126,6 +129,10 @@ TABLES = {
     "source_id": "select min(id) from busy_source",
     "org_id": "select min(id) from organisation where kind = 'school'",
     "school_id": "select min(id) from organisation where code = 'GMSY'",
+    "correction_id": "select min(id) from correction where state = 'waiting'",
+    "turn_id": "select min(id) from school_turn",
+    "line_id": "select min(id) from turn_class",
+    "asked_id": "select min(id) from data_request",
     "permit_id": "select min(id) from pickup_permit",
     "token_id": "select min(id) from feed_token",
     "membership_id": "select max(m.id) from membership m join organisation o on o.id = m.org_id"
@@ -140,7 +147,10 @@ TABLES = {
 _PAST = {"need_id": "select min(need_id) from shift_time"}
 _DRAFT = {"notice_id": "select max(id) from notice where state = 'draft'"}
 _TODAY = {"session_id": "select max(id) from practice_session where state = 'closed'"}
+_UNPROVEN = {"correction_id": "select min(id) from correction where state = 'unproven'"}
 OTHERWISE = {
+    "family.prove_phone": _UNPROVEN,
+    "family.send_phone_code": _UNPROVEN,
     "headcount.left": _TODAY,
     "headcount.marks": _TODAY,
     "headcount.roster": _TODAY,
@@ -150,6 +160,7 @@ OTHERWISE = {
     "communication.look_at_file": {"notice_id": "select max(notice_id) from child_file"},
     "communication.my_file": {"notice_id": "select max(notice_id) from child_file"},
     "communication.remove_file": _DRAFT,
+    "simulator.press": {"key": "select 1"},
     "volunteering.object_to": _PAST,
     "volunteering.shift": _PAST,
     "volunteering.times": _PAST,
@@ -351,7 +362,7 @@ def path_of(app: Flask, rule: Rule, town: Town) -> str:
             kind = "notice" if rule.endpoint.startswith("communication") else "consent"
             kind = "together" if rule.endpoint.endswith("_together") else kind
             values[name] = town.codes[kind][0]
-        elif name == "attempt":
+        elif name in ("attempt", "attempt_id"):
             values[name] = UUID(int=1)
         else:
             pytest.fail(f"{rule.rule}: say in TABLES what {name} is")

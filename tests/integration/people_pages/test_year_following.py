@@ -12,7 +12,11 @@ from tests.integration.people_pages.conftest import Stage
 from tests.integration.people_pages.test_year import _lines_done, _school, _turn, apply
 
 # tables that point at classes and are the roster's own business
-ROSTER = {"class_group", "class_member", "membership", "turn_class", "turn_move"}
+# what was done with a class stays with it: hours follow a sign-up, which is looked at
+ROSTER = {
+    *("class_group", "class_member", "membership", "turn_class", "turn_move"),
+    "practice_hour",
+}
 
 
 @pytest.fixture

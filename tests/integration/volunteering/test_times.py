@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from coordination.domain.volunteering import site_codes, time_queries, time_rules, times
-from coordination.domain.volunteering.models import ShiftNeed
+from coordination.domain.volunteering.models import ShiftNeed, ShiftTime
 from coordination.domain.volunteering.queries import shifts_of_session
 from coordination.domain.volunteering.time_rules import TimeRule
 from coordination.domain.volunteering.times import Confirmed, Mark, Way
@@ -24,7 +24,6 @@ from coordination.ground.errors import (
     TooLate,
     TooMany,
 )
-from coordination.ground.uow import UnitOfWork
 from tests.build.outing import DAY, FRIDAY, HOUR, ZONE, Outing, all_at_once, meet
 
 MINUTE = timedelta(minutes=1)
@@ -151,13 +150,16 @@ def test_without_the_lock_a_double_press_breaks(
 ) -> None:
     """Negative control."""
 
-    def unlocked(uow: UnitOfWork, need_id: int) -> ShiftNeed:
-        need = uow.session.get_one(ShiftNeed, need_id)
+    look = times._times
+
+    def looked(session: Session, need_id: int) -> dict[int, ShiftTime]:
+        found = look(session, need_id)
         meet()  # all have looked and none has written
-        return need
+        return found
 
     # counted tries queue up as well
-    monkeypatch.setattr(times, "_lock", unlocked)
+    monkeypatch.setattr(times, "_lock", lambda uow, n: uow.session.get_one(ShiftNeed, n))
+    monkeypatch.setattr(times, "_times", looked)
     monkeypatch.setattr(times, "admit", lambda *_a, **_k: True)
     monkeypatch.setattr(times, "forgive", lambda *_a, **_k: None)
     press = partial(sign, stage, shift, "in")
