@@ -45,6 +45,7 @@ TABLES = {
     "session_id": "practice_session",
     "need_id": "shift_need",
     "request_id": "consent_request",
+    "asked_id": "data_request",
     "class_id": "class_group",
     "entry_id": "calendar_entry",
     "source_id": "busy_source",
