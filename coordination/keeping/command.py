@@ -90,7 +90,7 @@ def write_keys(path: Path, secret: str, into: Path) -> None:
 def restore(settings: Settings, path: Path, secret: str, *, replace: bool) -> None:
     """Restore, and say what is there, what is gone, and what is held."""
     done = restoring.restore(settings, path, secret, replace=replace)
-    phone = {True: "phone numbers can be read", False: "PHONE NUMBERS CANNOT BE READ", None: ""}
+    phone = {True: "Phone numbers can be read.", False: "PHONE NUMBERS CANNOT BE READ.", None: ""}
     _console.print(
         f"Restored: {done.manifest.total:,} rows, {done.people:,} people as of"
         f" {_when(done.manifest)}, migrated to {making.newest_revision()}."

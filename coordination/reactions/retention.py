@@ -90,7 +90,7 @@ CLASSES: tuple[DataClass, ...] = (
         "texts",
         Text("短信和邮件正文", "Words of texts and mails"),
         BODIES_DAYS,
-        Text("写成", "written"),
+        Text("写成", "writing"),
         Text(
             "用来答复“发了什么”；之后只留摘要和结果，仍能证明发过。",
             "To answer what was said; the hash and the outcome stay as proof.",
@@ -105,7 +105,7 @@ CLASSES: tuple[DataClass, ...] = (
         "inbound",
         Text("收到的短信（只记有过一条）", "Texts that came in (only that one came)"),
         BODIES_DAYS,
-        Text("收到", "came"),
+        Text("收到", "receipt"),
         Text("运营商可能重复上报。", "Providers may report one again."),
         ("inbound_text",),
         select(func.min(InboundText.at)),
@@ -114,7 +114,7 @@ CLASSES: tuple[DataClass, ...] = (
         "child_files",
         Text("一人一份材料的文件", "A child's own files"),
         FILES_KEPT.days,
-        Text("发出", "sent"),
+        Text("发出", "sending"),
         Text(
             "家长有两个月时间下载；之后只留有过这份材料。",
             "Families have two months; that there was one stays.",
@@ -164,7 +164,7 @@ CLASSES: tuple[DataClass, ...] = (
         "sign_ins",
         Text("登录验证码", "Sign-in codes"),
         1,
-        Text("到期", "expired"),
+        Text("到期", "expiry"),
         Text("到期后没有用处。", "Of no use once they expire."),
         ("one_time_code",),
         select(func.min(OneTimeCode.expires_at)),
@@ -173,7 +173,7 @@ CLASSES: tuple[DataClass, ...] = (
         "sessions",
         Text("登录会话", "Sessions"),
         1,
-        Text("到期", "expired"),
+        Text("到期", "expiry"),
         Text("到期后没有用处。", "Of no use once they expire."),
         ("account_session",),
         select(func.min(AccountSession.expires_at)),
@@ -182,7 +182,7 @@ CLASSES: tuple[DataClass, ...] = (
         "counters",
         Text("限频计数", "Counters of tries"),
         2,
-        Text("开始", "begun"),
+        Text("开始", "the first try"),
         Text(
             "只用来挡住反复尝试，不含姓名和号码。", "To stop guessing; no name or number in them."
         ),
@@ -193,7 +193,7 @@ CLASSES: tuple[DataClass, ...] = (
         "codes",
         Text("短信里的短码", "Short codes of texts"),
         180,
-        Text("到期", "expired"),
+        Text("到期", "expiry"),
         Text(
             "半年内点开，页面还能说明为什么过期。",
             "For half a year the page can still say why it is too late.",
@@ -206,7 +206,7 @@ CLASSES: tuple[DataClass, ...] = (
         "calendars",
         Text("停用的日历订阅", "Closed calendar addresses"),
         180,
-        Text("停用", "closed"),
+        Text("停用", "closing"),
         Text("主人还能看到为什么停用。", "So that the owner sees why it was closed."),
         ("feed_token",),
         select(func.min(FeedToken.revoked_at)),
@@ -216,7 +216,7 @@ CLASSES: tuple[DataClass, ...] = (
         "tombstones",
         Text("取消的日程", "Cancelled entries of calendars"),
         TOMBSTONE_DAYS,
-        Text("取消", "cancelled"),
+        Text("取消", "cancelling"),
         Text(
             "手机日历要先知道已取消，之后不再列出谁受影响。",
             "Phones learn first that it was cancelled; then whom it concerned goes.",
@@ -230,7 +230,7 @@ CLASSES: tuple[DataClass, ...] = (
         "refusals",
         Text("名册导入中不能接受的行", "Rows that an import refused"),
         180,
-        Text("导入", "imported"),
+        Text("导入", "the import"),
         Text("留给学校改正后再导入。", "For the school to correct and import again."),
         ("roster_refusal",),
         select(func.min(RosterRefusal.created_at)),
@@ -242,7 +242,7 @@ LEFT = DataClass(
     "left",
     Text("离校学生和家长的姓名、电话", "Names and numbers of who has left"),
     LEFT_DAYS,
-    Text("离校", "left"),
+    Text("离校", "leaving"),
     Text(
         "转学回来、补办证明用两年；家长申请删除且学校同意的，离校当晚就删。只留人数。",
         "Two years for a return or a certificate; on the night after leaving where the family asked and"

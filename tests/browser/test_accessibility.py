@@ -26,6 +26,7 @@ from coordination.domain.people.corrections import proposing
 from coordination.domain.people.models import ContactPoint, Guardianship, Person
 from coordination.domain.people.roster import batches
 from coordination.domain.people.year import preparing
+from coordination.domain.volunteering.models import ServiceCertificate
 from coordination.ground import clock
 from coordination.ground.text import Text, mask_name
 from coordination.reactions.work import begin
@@ -162,6 +163,9 @@ def test_every_page_of_somebody_is_fit_to_be_read(
         page = visitor("phone")
         for kind, path in OPENED.items():
             starts.insert(0, path + codes[kind])
+        with Session(engine) as session:
+            number = session.scalars(select(ServiceCertificate.number)).first()
+        starts.append(f"/verify/{number}")
         page.goto("/sign-in/phone")
         page.fill("#phone", "13912345678")
         page.locator("main button[type=submit]").last.click()
@@ -174,6 +178,8 @@ def test_every_page_of_somebody_is_fit_to_be_read(
         later = f"/notices/{codes['later']}/change"
         # of its two faces the one that more hangs on: a notice that was sent
         starts = [page.url.removeprefix(site.url), "/notices/1", "/admin/messages/1", *starts]
+        # and a session of today: its cards are open to its leaders
+        starts.insert(0, f"/activities/sessions/{codes['out']}/cards")
         starts += [going, later]
     walk = Walk(page, site.app, what_is_written(engine), known, pictures=_pictures(who))
     walk.through(starts)
@@ -185,7 +191,8 @@ def test_no_page_of_the_demo_district_is_left_out(site: Site, known: set[str]) -
     pages = {
         rule.endpoint for rule in site.app.url_map.iter_rules() if "GET" in (rule.methods or ())
     }
-    assert sorted(pages - known - NOT_PAGES) == []
+    left_out = sorted(pages - known - NOT_PAGES)
+    assert not left_out, ", ".join(left_out)
 
 
 def test_what_is_poor_is_found(visitor: Visitor) -> None:

@@ -71,6 +71,8 @@ def take_copy() -> ResponseReturnValue:
         ensure_ascii=False,
         indent=1,
     )
+    # the same to a JSON reader, and no markup to whatever takes the file for a page
+    body = body.replace("<", "\\u003c")
     answer: Response = downloads.handed_out(
         body.encode(), "application/json", f"my-data-{today():%Y-%m-%d}.json"
     )
