@@ -133,7 +133,6 @@ TABLES = {
     "correction_id": "select min(id) from correction where state = 'waiting'",
     "turn_id": "select min(id) from school_turn",
     "line_id": "select min(id) from turn_class",
-    "asked_id": "select min(id) from data_request",
     "permit_id": "select min(id) from pickup_permit",
     "token_id": "select min(id) from feed_token",
     "membership_id": "select max(m.id) from membership m join organisation o on o.id = m.org_id"

@@ -51,7 +51,6 @@ TABLES = {
     "line_id": "turn_class",
     "asked_id": "data_request",
     "request_id": "consent_request",
-    "asked_id": "data_request",
     "class_id": "class_group",
     "enrolment_id": "enrolment",
     "entry_id": "calendar_entry",
