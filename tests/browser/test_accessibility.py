@@ -181,7 +181,7 @@ def test_every_page_of_somebody_is_fit_to_be_read(
         # and a session of today: its cards are open to its leaders
         starts.insert(0, f"/activities/sessions/{codes['out']}/cards")
         # which of the sessions a list names first may be over, and cannot be moved
-        starts += [f"/activities/sessions/1/{change}" for change in ("move", "cancel")]
+        starts += [f"/activities/sessions/1/{change}" for change in ("move", "cancel", "enrol")]
         starts += [going, later]
     walk = Walk(page, site.app, what_is_written(engine), known, pictures=_pictures(who))
     walk.through(starts)
