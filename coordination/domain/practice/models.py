@@ -272,6 +272,16 @@ class ReminderRule(Row, Base):
 
 explain("ck_practice_session_capacity", Full)
 explain(
+    "uq_adult_ratio_org_id",
+    lambda: Conflict(
+        Text(
+            "刚刚已有人保存了师生比，请刷新后再看。",
+            "Somebody has just saved a ratio; reload and look again.",
+        ),
+        code="saved_meanwhile",
+    ),
+)
+explain(
     "uq_hour_rule_starts_on",
     lambda: Conflict(
         Text(
