@@ -408,3 +408,17 @@ explain(
         )
     ),
 )
+
+
+def _saved_meanwhile() -> Stale:
+    return Stale(
+        Words(
+            "刚刚已有人保存了这项规定，请刷新后再看。",
+            "Somebody has just saved this rule; reload and look again.",
+        )
+    )
+
+
+# each is one row, which two may write for the first time at once
+for _policy in (QuietPolicy, TextLimit, SecondLookPolicy, FamilyBudget):
+    explain(f"uq_{_policy.__tablename__}_org_id", _saved_meanwhile)
